@@ -1,0 +1,1 @@
+"""The `presage` command: composition roots, and the demo."""

@@ -1,0 +1,20 @@
+"""The `presage` command: one subcommand a role, each a composition root.
+
+Heavy imports live inside the subcommands, so that an image which carries only one role's
+dependencies can run that role.
+"""
+
+import typer
+
+app = typer.Typer(
+    name="presage",
+    help="Serves large language models on Kubernetes ahead of demand.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def presage() -> None:
+    """Serve large language models on Kubernetes ahead of demand."""

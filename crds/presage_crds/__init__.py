@@ -1,0 +1,1 @@
+"""What a user declares: the Presage API, written once as pydantic models."""

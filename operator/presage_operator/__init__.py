@@ -1,0 +1,1 @@
+"""Doing it to pods: the operator that moves replicas ahead of load."""

@@ -1,0 +1,1 @@
+"""What will happen: forecasts of load and predictions of answer length."""

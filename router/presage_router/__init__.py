@@ -1,0 +1,1 @@
+"""Doing it to requests: the sidecar that is front and guard."""

@@ -1,0 +1,1 @@
+"""A real Kubernetes on one machine, and an emulated engine to run on it."""
