@@ -6,6 +6,8 @@ dependencies can run that role.
 
 import typer
 
+from presage_cli.commands.engine import engine
+
 app = typer.Typer(
     name="presage",
     help="Serves large language models on Kubernetes ahead of demand.",
@@ -18,3 +20,6 @@ app = typer.Typer(
 @app.callback()
 def presage() -> None:
     """Serve large language models on Kubernetes ahead of demand."""
+
+
+app.command()(engine)
