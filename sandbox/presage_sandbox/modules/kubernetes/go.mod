@@ -7,7 +7,7 @@ go 1.26.0
 
 tool (
 	github.com/coredns/coredns
-	go.etcd.io/etcd/v3
+	go.etcd.io/etcd/server/v3
 	helm.sh/helm/v3/cmd/helm
 	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager
