@@ -6,6 +6,7 @@ dependencies can run that role.
 
 import typer
 
+from presage_cli.commands.crds import crds
 from presage_cli.commands.engine import engine
 
 app = typer.Typer(
@@ -22,4 +23,5 @@ def presage() -> None:
     """Serve large language models on Kubernetes ahead of demand."""
 
 
+app.command()(crds)
 app.command()(engine)

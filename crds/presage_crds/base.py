@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    JsonValue,
+    PlainSerializer,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 
 @dataclass(frozen=True)
@@ -20,14 +29,21 @@ class Rule:
     """A condition over several fields of one object.
 
     `cel` is the expression for the API server, `holds` the same in Python (None where only the API
-    server can tell, as for transitions), `field` the camelCase field that the message names, and
-    `message` says what is wrong and how to mend it.
+    server can tell, as for transitions), `field` the camelCase path of the field at fault (empty: the
+    object itself), and `message` says what is wrong and how to mend it.
     """
 
     cel: str
     message: str
     field: str
     holds: Callable[[Any], bool] | None
+
+    def as_validation(self) -> dict[str, str]:
+        """Return the item of `x-kubernetes-validations`."""
+        path = (
+            {"fieldPath": f".{self.field}"} if self.field and not self.field.startswith("metadata.") else {}
+        )
+        return {"rule": self.cel, "message": self.message, **path}
 
 
 class Part(BaseModel):
@@ -53,6 +69,16 @@ class Part(BaseModel):
                 raise PydanticCustomError("rule", "{message}", {"message": rule.message, "field": rule.field})
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON schema with the rules in their CEL form."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        if cls.rules:
+            schema["x-kubernetes-validations"] = [rule.as_validation() for rule in cls.rules]
+        return schema
+
     def as_object(self) -> dict[str, Any]:
         """Return the JSON form: camelCase names, unset optional fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -65,6 +91,11 @@ class Reported(Part):
     """
 
     model_config = ConfigDict(extra="ignore")
+
+
+def list_by(key: str) -> dict[str, JsonValue]:
+    """Return the schema extension of a list whose items are told apart by `key`."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 def _whole_seconds_in_utc(moment: datetime) -> datetime:

@@ -119,7 +119,10 @@ class Step(Part):
     """Within how long."""
 
 
-Steps = Annotated[tuple[Step, ...], Field(min_length=1, max_length=8)]
+Steps = Annotated[
+    tuple[Step, ...],
+    Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+]
 
 
 class ScaleUp(Part):

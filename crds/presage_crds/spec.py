@@ -4,11 +4,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from presage_crds.base import Part, Rule
+from presage_crds.base import Part, Rule, list_by
 from presage_crds.metrics import Metrics
 from presage_crds.pools import MAX_REPLICAS, Pool
 from presage_crds.routing import Routing
 from presage_crds.scaling import Scaling
+
+_IMMUTABLE = Rule(
+    cel="self == oldSelf",
+    message="model is immutable; make a new LLMService for another model",
+    field="",
+    holds=None,  # only the API server knows the former value
+)
 
 
 class Objectives(Part):
@@ -36,7 +43,7 @@ class LLMServiceSpec(Part):
         ),
         Rule(
             cel="self.pools.size() == 1",
-            message="pools: v1alpha1 acts on exactly one pool; make one LLMService for each further pool",
+            message="v1alpha1 acts on exactly one pool; make one LLMService for each further pool",
             field="pools",
             holds=lambda spec: len(spec.pools) == 1,
         ),
@@ -57,7 +64,15 @@ class LLMServiceSpec(Part):
         ),
     )
 
-    model: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
+    model: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=r"^\S+$",
+            json_schema_extra={"x-kubernetes-validations": [_IMMUTABLE.as_validation()]},
+        ),
+    ]
     """Model name as clients send it in `model`. It cannot be changed: another model is another
     service."""
 
@@ -69,7 +84,7 @@ class LLMServiceSpec(Part):
     within its `minReplicas` and `maxReplicas`, and the forecast only advises. Remove it to return
     to automatic scaling. Like every number it is acted on in mode `Auto` only."""
 
-    pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=8)]
+    pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=8, json_schema_extra=list_by("name"))]
     """Pods that serve the model. v1alpha1 acts on exactly one."""
 
     scaling: Scaling = Scaling()

@@ -1,11 +1,11 @@
-"""What the operator reports; written whole, by server-side apply, and never read by users' tools as input."""
+"""What the operator reports; written whole, by server-side apply."""
 
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from presage_crds.base import Reported, Timestamp
+from presage_crds.base import Reported, Timestamp, list_by
 from presage_crds.pools import MAX_REPLICAS, DnsLabel
 
 Count = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
@@ -127,10 +127,10 @@ class LLMServiceStatus(Reported):
     selector: Annotated[str, Field(max_length=4096)] | None = None
     """Label selector of the pods, in text form; what `/scale` reports."""
 
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_by("type"))] = ()
     """State of each aspect; `Ready` is the summary."""
 
-    pools: Annotated[tuple[PoolStatus, ...], Field(max_length=8)] = ()
+    pools: Annotated[tuple[PoolStatus, ...], Field(max_length=8, json_schema_extra=list_by("name"))] = ()
     """State of each pool."""
 
     forecast: ForecastStatus | None = None
