@@ -1,0 +1,7 @@
+"""Requests that nobody has room for: a bounded waiting room, in an order that is a policy."""
+
+from presage_policies.queueing.fcfs import FCFS
+from presage_policies.queueing.order import Order, Waiting
+from presage_policies.queueing.waiting_room import WaitingRoom
+
+__all__ = ["FCFS", "Order", "Waiting", "WaitingRoom"]

@@ -1,0 +1,32 @@
+"""The protocol of queue orders, and what an order may know of a waiting request."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from presage_policies.lengths import LengthDistribution
+from presage_policies.objectives import Objectives
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One request that waits at its front; `arrived` in seconds."""
+
+    request_id: str
+    arrived: float
+    prompt_tokens: int
+    length: LengthDistribution
+    objectives: Objectives
+    client: str = ""
+
+
+class Order(Protocol):
+    """Says who goes first: the smallest key at the time of taking."""
+
+    @property
+    def name(self) -> str:
+        """The order's name in the API."""
+        ...
+
+    def key(self, waiting: Waiting, now: float) -> tuple[float, ...]:
+        """Return the request's place; smaller goes first. Equal keys go by arrival."""
+        ...

@@ -1,0 +1,201 @@
+"""What an instance bids for a request: the seconds that it would cost there, to itself and to others.
+
+PreServe's router weighs current and anticipated load together, but its formula is not known to us; this
+one is ours. Everything is in seconds, so that a prefix hit, a slower GPU, a fuller batch and a missed
+objective are weighed against each other without tuned weights.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from presage_policies.anticipator import OVERLOAD_LEVEL, Anticipator
+from presage_policies.engine import (
+    BatchShape,
+    EngineProfile,
+    decode_seconds,
+    iteration_seconds,
+    prefill_seconds,
+)
+from presage_policies.lengths import LengthDistribution
+from presage_policies.objectives import Objectives
+
+PREFILL_ITERATIONS = (
+    2  # one that runs and one that forms next: less would let the engine run half-filled batches
+)
+LATENESS_WEIGHT = 4.0  # a second beyond an objective weighs as much as so many within it (ours)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLoad:
+    """What a guard knows of its own engine.
+
+    `requests` = all accepted and unfinished (decoding, prefilling, waiting in the engine); `decoding` of
+    them have their first token; `waiting` are held back by the engine itself; `reserved` are promised
+    and have not arrived. `prefilling_tokens` = prompt tokens accepted and not computed; `kv_tokens` = KV
+    held; `token_load` = prompt and expected output tokens in flight; `projected_peak` = the anticipator's.
+    `room` False = the guard wants nothing new (draining, engine down).
+    """
+
+    requests: int
+    decoding: int
+    prefilling_tokens: int
+    kv_tokens: float
+    token_load: float
+    kv_capacity_tokens: int
+    max_sequences: int
+    projected_peak: float = 0.0
+    waiting: int = 0
+    reserved: int = 0
+    room: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The request to be placed; `cached_tokens` of its prompt are expected in the prefix cache there."""
+
+    prompt_tokens: int
+    length: LengthDistribution
+    objectives: Objectives
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """An instance's answer: what the request would cost there, and what simpler policies look at.
+
+    `cost_seconds` sums the request's own expected end-to-end time, the delay that it adds to those
+    already there, recomputation where KV would overflow, and lateness. `room` = the engine could start
+    it at once.
+    """
+
+    cost_seconds: float
+    ttft_seconds: float
+    tpot_seconds: float
+    added_delay_seconds: float
+    room: bool
+    requests: int
+    token_load: float
+    cached_tokens: int
+
+    def as_wire(self) -> dict[str, Any]:
+        """Return the bid as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """Read what `as_wire` wrote. Raises ValueError when a field is missing or is no number."""
+        try:
+            return cls(
+                cost_seconds=float(wire["cost_seconds"]),
+                ttft_seconds=float(wire["ttft_seconds"]),
+                tpot_seconds=float(wire["tpot_seconds"]),
+                added_delay_seconds=float(wire["added_delay_seconds"]),
+                room=bool(wire["room"]),
+                requests=int(wire["requests"]),
+                token_load=float(wire["token_load"]),
+                cached_tokens=int(wire["cached_tokens"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"a bid's field is missing or wrong: {error!r}") from error
+
+
+def has_room(
+    profile: EngineProfile, load: InstanceLoad, anticipator: Anticipator, candidate: Candidate
+) -> bool:
+    """Tell whether the engine could start the request at once and hold it to its expected end.
+
+    An idle instance always has room, so that a request too large for any is decided by an engine and
+    never waits for ever.
+    """
+    if not load.room:
+        return False
+    if load.requests == 0 and load.reserved == 0:
+        return True
+    if load.waiting > 0 or load.requests + load.reserved >= load.max_sequences:
+        return False
+    if load.prefilling_tokens >= PREFILL_ITERATIONS * profile.token_budget:
+        return False
+    return _peak_with(anticipator, candidate) <= OVERLOAD_LEVEL
+
+
+def make_bid(
+    profile: EngineProfile, load: InstanceLoad, anticipator: Anticipator, candidate: Candidate
+) -> Bid:
+    """Predict what the request would cost on this instance (seconds throughout)."""
+    decoding = BatchShape.decoding(load.decoding, load.kv_tokens)
+    cached = max(0, min(candidate.cached_tokens, candidate.prompt_tokens - 1))
+    own_prefill = prefill_seconds(profile, candidate.prompt_tokens, cached, decoding)
+    ttft = _first_token_seconds(profile, load, decoding, candidate.prompt_tokens - cached, own_prefill)
+    tpot = _token_seconds(profile, load, anticipator, candidate)
+    delay = _added_delay(profile, load, anticipator, candidate, own_prefill)
+    overflow = _recompute_seconds(profile, anticipator, candidate)
+    steps = candidate.length.mean - 1
+    late = max(0.0, ttft - candidate.objectives.ttft_seconds)
+    late += steps * max(0.0, tpot - candidate.objectives.tpot_seconds)
+    return Bid(
+        cost_seconds=ttft + steps * tpot + delay + overflow + LATENESS_WEIGHT * late,
+        ttft_seconds=ttft,
+        tpot_seconds=tpot,
+        added_delay_seconds=delay,
+        room=has_room(profile, load, anticipator, candidate),
+        requests=load.requests + load.reserved,
+        token_load=load.token_load,
+        cached_tokens=cached,
+    )
+
+
+def _first_token_seconds(
+    profile: EngineProfile, load: InstanceLoad, decoding: BatchShape, work: int, own_prefill: float
+) -> float:
+    """Half of the running iteration, then the prompts ahead, then the own one (all share each budget)."""
+    running = iteration_seconds(profile, decoding) / 2
+    if load.prefilling_tokens == 0:
+        return running + own_prefill
+    return running + prefill_seconds(profile, load.prefilling_tokens + work, 0, decoding)
+
+
+def _token_seconds(
+    profile: EngineProfile, load: InstanceLoad, anticipator: Anticipator, candidate: Candidate
+) -> float:
+    """Mean decode iteration over the request's expected life, those still prefilling included."""
+    life = _life(anticipator, candidate)
+    kv = float(anticipator.projected(life).mean()) * anticipator.kv_capacity_tokens
+    sequences = float(anticipator.sequences(life).mean()) + (load.requests - load.decoding)
+    own_kv = candidate.prompt_tokens + life / 2
+    return decode_seconds(profile, sequences + 1, kv + load.prefilling_tokens + own_kv)
+
+
+def _added_delay(
+    profile: EngineProfile,
+    load: InstanceLoad,
+    anticipator: Anticipator,
+    candidate: Candidate,
+    own_prefill: float,
+) -> float:
+    """Seconds that all others lose together: its prefill once each, its share of every step they share."""
+    life = _life(anticipator, candidate)
+    c = profile.coefficients
+    beside = decode_seconds(profile, load.decoding, load.kv_tokens)
+    interruption = max(0.0, own_prefill - (beside or c.fixed))
+    share = c.per_token + c.per_sequence + c.per_kv_token * (candidate.prompt_tokens + life / 2)
+    shared_steps = float(anticipator.sequences(life).sum()) + (load.requests - load.decoding) * life
+    return interruption * load.requests + share * shared_steps
+
+
+def _recompute_seconds(profile: EngineProfile, anticipator: Anticipator, candidate: Candidate) -> float:
+    """Prefill again for whatever would be preempted: the tokens by which KV would overflow."""
+    overflow = (_peak_with(anticipator, candidate) - 1) * anticipator.kv_capacity_tokens
+    return prefill_seconds(profile, round(overflow)) if overflow >= 1 else 0.0
+
+
+def _life(anticipator: Anticipator, candidate: Candidate) -> int:
+    return max(1, min(anticipator.slots, round(candidate.length.mean)))
+
+
+def _peak_with(anticipator: Anticipator, candidate: Candidate) -> float:
+    """Peak share of KV over the candidate's expected life if it began decoding now."""
+    life = _life(anticipator, candidate)
+    ramp = (candidate.prompt_tokens + np.arange(life)) / anticipator.kv_capacity_tokens
+    return float((anticipator.committed(life) + ramp).max())
