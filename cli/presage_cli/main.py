@@ -7,7 +7,10 @@ dependencies can run that role.
 import typer
 
 from presage_cli.commands.crds import crds
+from presage_cli.commands.demo_history import demo_history
 from presage_cli.commands.engine import engine
+from presage_cli.commands.replay import replay
+from presage_cli.commands.sandbox import sandbox
 
 app = typer.Typer(
     name="presage",
@@ -25,3 +28,6 @@ def presage() -> None:
 
 app.command()(crds)
 app.command()(engine)
+app.command()(replay)
+app.command(hidden=True)(demo_history)
+app.add_typer(sandbox)

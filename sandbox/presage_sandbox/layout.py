@@ -59,7 +59,7 @@ class Layout:
     @property
     def identity(self) -> str:
         """Short name of this sandbox, the same for the same state folder: for cgroups and markers."""
-        return hashlib.sha256(str(self.state).encode()).hexdigest()[:10]
+        return identity_of(self.state)
 
     @property
     def address(self) -> str:
@@ -154,6 +154,11 @@ class Layout:
             raise SandboxError(f"no sandbox in {state}: start one with `presage sandbox up`") from None
         except (ValueError, KeyError, TypeError) as error:
             raise SandboxError(f"{path} is damaged ({error}): `presage sandbox down` clears it") from error
+
+
+def identity_of(state: Path) -> str:
+    """Short name of the sandbox in a state folder, whether or not its files are still there."""
+    return hashlib.sha256(str(state).encode()).hexdigest()[:10]
 
 
 def default_state() -> Path:
