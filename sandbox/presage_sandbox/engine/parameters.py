@@ -87,7 +87,7 @@ def _limit(body: dict[str, Any], prompt_tokens: int, context_tokens: int, *, cha
             part if prompt_tokens >= context_tokens else field,
             f"This model's maximum context length is {context_tokens} tokens. However, you requested "
             f"{prompt_tokens + least_output} tokens ({prompt_tokens} in the {part}, {least_output} in the "
-            f"completion). Please reduce the length of the {part} or completion.",
+            f"completion). Please shorten the {part} or lower {field}.",
         )
     return asked or context_tokens - prompt_tokens
 
@@ -97,7 +97,7 @@ def _stream_options(body: dict[str, Any], *, stream: bool) -> tuple[bool, bool]:
     if options is None:
         return False, False
     if not stream:
-        raise bad_request("stream_options", "Stream options can only be defined when `stream=True`.")
+        raise bad_request("stream_options", "stream_options needs stream to be true: leave it out")
     if not isinstance(options, dict):
         raise bad_request("stream_options", f"stream_options must be an object, got {options!r}")
     include = _boolean(options, "include_usage")

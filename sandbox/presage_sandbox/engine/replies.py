@@ -6,7 +6,7 @@ thousands of them a second; the words of an answer need no JSON escapes.
 
 from __future__ import annotations
 
-import json
+from json import JSONEncoder
 from typing import TYPE_CHECKING, Any
 
 from presage_sandbox.engine.text import words
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from presage_sandbox.engine.parameters import Parameters
 
 DONE = b"data: [DONE]\n\n"
+_json = JSONEncoder(separators=(",", ":")).encode
 
 
 def usage(prompt_tokens: int, output_tokens: int) -> dict[str, int]:
@@ -36,7 +37,7 @@ def whole_answer(
         choice["message"] = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
     else:
         choice["text"] = text
-    return json.dumps(
+    return _json(
         {
             "id": answer_id,
             "object": "chat.completion" if parameters.chat else "text_completion",
@@ -54,16 +55,16 @@ class EventWriter:
     def __init__(self, parameters: Parameters, answer_id: str, created: int) -> None:
         kind = "chat.completion.chunk" if parameters.chat else "text_completion"
         head = {"id": answer_id, "object": kind, "created": created, "model": parameters.model}
-        self._head = "data: " + json.dumps(head)[:-1] + ', "choices": '
-        self._text = '"delta": {"content": "' if parameters.chat else '"text": "'
+        self._head = "data: " + _json(head)[:-1] + ',"choices":'
+        self._text = '"delta":{"content":"' if parameters.chat else '"text":"'
         self._text_end = '"}' if parameters.chat else '"'
         self._parameters = parameters
 
     def chunk(self, start: int, stop: int, reason: str | None) -> bytes:
         """Give the event of output tokens `start` to `stop`; the first one of a chat tells the role."""
         choice = (
-            f'[{{"index": 0, {self._text}{words(start, stop)}{self._text_end}, "logprobs": null, '
-            f'"finish_reason": {json.dumps(reason)}, "stop_reason": null}}]'
+            f'[{{"index":0,{self._text}{words(start, stop)}{self._text_end},"logprobs":null,'
+            f'"finish_reason":{_json(reason)},"stop_reason":null}}]'
         )
         event = f"{self._head}{choice}{self._usage_of(stop)}}}\n\n"
         if start == 0 and self._parameters.chat:
@@ -74,17 +75,16 @@ class EventWriter:
         """Give what follows the last chunk: the usage if it was asked for, then [DONE]."""
         if not self._parameters.include_usage:
             return DONE
-        counts = json.dumps(usage(self._parameters.prompt_tokens, output_tokens))
-        return f'{self._head}[], "usage": {counts}}}\n\n'.encode() + DONE
+        counts = _json(usage(self._parameters.prompt_tokens, output_tokens))
+        return f'{self._head}[],"usage":{counts}}}\n\n'.encode() + DONE
 
     def _role(self) -> str:
         choice = (
-            '[{"index": 0, "delta": {"role": "assistant", "content": ""}, '
-            '"logprobs": null, "finish_reason": null}]'
+            '[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
         )
         return f"{self._head}{choice}{self._usage_of(0)}}}\n\n"
 
     def _usage_of(self, output_tokens: int) -> str:
         if self._parameters.continuous_usage:
-            return f', "usage": {json.dumps(usage(self._parameters.prompt_tokens, output_tokens))}'
-        return ', "usage": null' if self._parameters.include_usage else ""
+            return f',"usage":{_json(usage(self._parameters.prompt_tokens, output_tokens))}'
+        return ',"usage":null' if self._parameters.include_usage else ""
