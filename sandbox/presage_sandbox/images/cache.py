@@ -1,15 +1,13 @@
-"""Where built images and their layers are kept between runs, and how a build says what it does."""
+"""Where built images and their layers are kept between runs."""
 
 import contextlib
 import fcntl
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-Say = Callable[[str], None]
-"""Takes one line for the user."""
+from presage_sandbox.progress import Progress
 
 
 def cache_folder() -> Path:
@@ -30,21 +28,12 @@ def key_of(*parts: str | bytes) -> str:
 
 
 @contextlib.contextmanager
-def only_builder(folder: Path, say: Say) -> Iterator[None]:
+def only_builder(folder: Path, progress: Progress) -> Iterator[None]:
     """Hold the folder's lock, so that two builds at once do the work once."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("images: waiting for another build to end")
+            progress.say("images: waiting for another build to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def step(what: str, say: Say) -> Iterator[None]:
-    """Say that something slow starts, and how long it took."""
-    say(f"images: {what} …")
-    started = time.monotonic()
-    yield
-    say(f"images: {what}: {time.monotonic() - started:.1f} s")

@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 
 from presage_sandbox.errors import SandboxError
-from presage_sandbox.images.cache import Say, cache_folder, key_of, only_builder, step
+from presage_sandbox.images.cache import cache_folder, key_of, only_builder
 from presage_sandbox.images.oci import Entry, Layer, Runs, folder_entries, write_image, write_layer
 from presage_sandbox.images.rootfs import RootFileSystem, root_file_system
+from presage_sandbox.progress import Progress
 
 NAME = "presage.dev/presage:dev"
 EXTRAS = ("router", "engine", "operator", "demo")
@@ -43,15 +44,15 @@ sys.exit(app())
 """
 
 
-def build(say: Say) -> Path:
+def build(progress: Progress) -> Path:
     """Build `presage.dev/presage:dev` and return its archive.
 
     SandboxError where the checkout, uv or Debian's archive cannot be reached; it names the fix.
     """
     folder = cache_folder()
-    with only_builder(folder, say):
-        root = root_file_system(say)
-        dependencies = _dependencies(root, say)
+    with only_builder(folder, progress):
+        root = root_file_system(progress)
+        dependencies = _dependencies(root, progress)
         source = _source(root, folder)
         runs = Runs(
             entrypoint=("/usr/local/bin/presage",),
@@ -65,13 +66,13 @@ def build(say: Say) -> Path:
         return write_image(NAME, [root.layer, dependencies, source], runs, folder / "presage.tar")
 
 
-def _dependencies(root: RootFileSystem, say: Say) -> Layer:
+def _dependencies(root: RootFileSystem, progress: Progress) -> Layer:
     """Install what uv.lock names for the roles that run in pods, hashes checked, as a layer."""
     requirements = _requirements()
     tar = cache_folder() / f"dependencies-{key_of(requirements, root.layer.digest)}.tar"
     if tar.exists():
         return Layer.of(tar)
-    with step("locked dependencies", say):
+    with progress.step("installing the locked dependencies for the image"):
         folder = tar.with_suffix(".folder")
         shutil.rmtree(folder, ignore_errors=True)
         listed = tar.with_suffix(".txt")

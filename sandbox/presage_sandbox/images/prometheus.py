@@ -3,11 +3,11 @@
 For what runs in pods as users run it in theirs. There is no shell in it: commands are in exec form.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from presage_sandbox.images.cache import cache_folder, key_of
-from presage_sandbox.images.oci import Entry, Runs, write_image, write_layer
+from presage_sandbox.images.oci import Entry, Runs
+from presage_sandbox.images.static import static_image
 
 NAME = "presage.dev/prometheus:dev"
 PROGRAMS = ("prometheus", "promtool")
@@ -24,17 +24,3 @@ def build(binaries: Mapping[str, Path]) -> Path:
     entries = (*ACCOUNTS, Entry("tmp", mode=0o1777), Entry("bin"), Entry("prometheus", mode=0o777))
     runs = Runs(entrypoint=("/bin/prometheus",), user="65534:65534", directory="/prometheus")
     return static_image(NAME, programs, entries, runs)
-
-
-def static_image(name: str, programs: Mapping[str, Path], entries: Iterable[Entry], runs: Runs) -> Path:
-    """Build an image of static programs (path in the image to file) and `entries`; cached by their state."""
-    states = {path: (file, file.stat()) for path, file in programs.items()}
-    stamps = [f"{path} {file} {state.st_size} {state.st_mtime_ns}" for path, (file, state) in states.items()]
-    short = name.partition("/")[2].partition(":")[0]
-    archive = cache_folder() / f"{short}-{key_of(repr(runs), *stamps)}.tar"
-    if not archive.exists():
-        contents = [*entries, *(Entry(path, source=file, mode=0o755) for path, file in programs.items())]
-        layer = write_layer(contents, archive.with_suffix(".layer"))
-        write_image(name, [layer], runs, archive)
-        layer.tar.unlink()
-    return archive

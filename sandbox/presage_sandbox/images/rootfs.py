@@ -13,8 +13,9 @@ import tarfile
 from pathlib import Path
 
 from presage_sandbox.errors import SandboxError
-from presage_sandbox.images.cache import Say, cache_folder, key_of, step
+from presage_sandbox.images.cache import cache_folder, key_of
 from presage_sandbox.images.oci import Layer
+from presage_sandbox.progress import Progress
 
 SUITE = "bookworm"
 PACKAGES = ("python3", "ca-certificates")
@@ -84,7 +85,7 @@ class RootFileSystem:
             raise SandboxError(f"compiling {folder} for the image failed:\n{done.stdout}{done.stderr}")
 
 
-def root_file_system(say: Say) -> RootFileSystem:
+def root_file_system(progress: Progress) -> RootFileSystem:
     """Make the root file system, or take it from the cache.
 
     The environment variable PRESAGE_DEBIAN_MIRROR names another archive than deb.debian.org.
@@ -93,10 +94,12 @@ def root_file_system(say: Say) -> RootFileSystem:
     name = f"root-{key_of(SUITE, *PACKAGES, *LEFT_OUT, USER)}"
     tar, folder = cache_folder() / f"{name}.tar", cache_folder() / name
     if not tar.exists():
-        with step(f"root file system (Debian {SUITE}, {', '.join(PACKAGES)})", say):
+        with progress.step(
+            f"making the root file system of the images (Debian {SUITE}, {', '.join(PACKAGES)})"
+        ):
             _bootstrap(tar)
     if not folder.exists():
-        with step("unpacking the root file system", say):
+        with progress.step("unpacking the root file system"):
             _unpack(tar, folder)
     return RootFileSystem(layer=Layer.of(tar), folder=folder)
 
