@@ -43,6 +43,19 @@ def find_binaries(names: Iterable[str], folder: Path | None, progress: Progress)
     return {each.name: each.path for each in found}
 
 
+def not_at_hand(names: Iterable[str], folder: Path | None = None) -> list[str]:
+    """Which of the named programs would have to be built first."""
+    folder = folder or _folder_from_environment()
+    return [name for name in names if not _at_hand(CATALOGUE[name], folder)]
+
+
+def _at_hand(source: Source, folder: Path | None) -> bool:
+    if folder is not None and (folder / source.name).exists():
+        return True
+    on_path = shutil.which(source.name)
+    return cached(source).exists() or (on_path is not None and _fits(source, Path(on_path)))
+
+
 def _folder_from_environment() -> Path | None:
     value = os.environ.get(FOLDER_VARIABLE)
     return Path(value) if value else None

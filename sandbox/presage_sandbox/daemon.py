@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import fcntl
 import importlib
+import os
 import signal
 import socket
 import sys
@@ -37,10 +38,15 @@ def load_node() -> NodeHook:
 
 
 def main(state: Path) -> int:
-    """Run the sandbox described by STATE/sandbox.json until told to stop; the exit code."""
+    """Run the sandbox described by STATE/sandbox.json until told to stop; the exit code.
+
+    Returns in the caller at once, when the state folder is locked; the rest happens in a fork, which
+    nobody waits for: whoever called `up` may live longer or shorter than the sandbox.
+    """
     with _only_one(state):
+        if os.fork() != 0:
+            os._exit(0)  # the fork keeps the lock
         layout = Layout.read(state)
-        (state / FAILURE).unlink(missing_ok=True)
         try:
             return _run(layout)
         except SandboxError as error:

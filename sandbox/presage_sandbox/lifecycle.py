@@ -107,10 +107,10 @@ def _start(state: Path, options: Options, folder: Path | None, progress: Progres
         names += node.binaries()
     layout = plan(state, options, find_binaries(names, folder, progress))
     _prepare(layout)
-    daemon = _start_daemon(layout)
     try:
         with progress.step("starting the sandbox") as step:
-            _wait_until_ready(layout, daemon, step)
+            _start_daemon(layout)
+            _wait_until_ready(layout, step)
     except BaseException:
         _take_down(state, progress)
         raise
@@ -163,9 +163,10 @@ def _prepare(layout: Layout) -> None:
         (layout.bin / name).symlink_to(path)
 
 
-def _start_daemon(layout: Layout) -> subprocess.Popen[bytes]:
+def _start_daemon(layout: Layout) -> None:
+    """Start the daemon and return when it holds the state folder's lock."""
     with (layout.logs / "supervisor.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own module
+        done = subprocess.run(  # noqa: S603 - our own module
             [sys.executable, "-m", "presage_sandbox.daemon", str(layout.state)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -173,22 +174,24 @@ def _start_daemon(layout: Layout) -> subprocess.Popen[bytes]:
             env={**os.environ, processes.MARK: layout.identity},
             cwd="/",
             start_new_session=True,
+            check=False,
         )
+    if done.returncode != 0:
+        raise SandboxError(_why_it_ended(layout))
 
 
-def _wait_until_ready(layout: Layout, daemon: subprocess.Popen[bytes], step: Step) -> None:
+def _wait_until_ready(layout: Layout, step: Step) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        with contextlib.suppress(OSError):  # not listening yet, or not any more: the exit code tells
+    while _is_running(layout.state):
+        with contextlib.suppress(OSError):  # not listening yet, or not any more
             answer = control.ask(layout.state, {"command": "status"})
             if answer["ready"]:
                 return
             step.update(answer["doing"])
-        if daemon.poll() is not None:
-            raise SandboxError(_why_it_ended(layout))
         if time.monotonic() > deadline:
             raise SandboxError(f"the sandbox was not ready after {START_SECONDS:g} s; logs: {layout.logs}")
         time.sleep(POLL_SECONDS)
+    raise SandboxError(_why_it_ended(layout))
 
 
 def _why_it_ended(layout: Layout) -> str:

@@ -1,0 +1,50 @@
+"""Fixtures that several rooms share: a real control plane, started once for the whole run."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from presage_sandbox import lifecycle
+from presage_sandbox.binaries import not_at_hand
+from presage_sandbox.catalogue import CONTROL_PLANE
+from presage_sandbox.cluster import Cluster
+from presage_sandbox.layout import Options
+from presage_sandbox.progress import on_terminal
+
+REUSE = "PRESAGE_TEST_SANDBOX"  # state folder of a sandbox that already runs
+CRD = Path(__file__).parent.parent / "crds" / "presage.dev_llmservices.yaml"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Control plane and Prometheus without a node; $PRESAGE_TEST_SANDBOX=STATE reuses a running one."""
+    reused = os.environ.get(REUSE)
+    if reused:
+        yield Cluster.of(Path(reused))
+        return
+    missing = not_at_hand(CONTROL_PLANE)
+    if missing:
+        pytest.fail(f"the sandbox's programs {missing} are not built: run `make binaries` (needs Go) first")
+    state = tmp_path_factory.mktemp("cluster") / "state"
+    layout = lifecycle.up(state, Options(scrape_interval_seconds=1), None, on_terminal())
+    yield Cluster(layout)
+    lifecycle.down(state, on_terminal())
+
+
+@pytest.fixture(scope="module")
+def crd(cluster: Cluster) -> Cluster:
+    """Give the cluster with the LLMService API installed and served."""
+    cluster.kube("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    cluster.kube("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+    return cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """Make a fresh namespace; deleted afterwards without waiting."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kube("create", "namespace", name)
+    yield name
+    cluster.kube("delete", "namespace", name, "--wait=false")
