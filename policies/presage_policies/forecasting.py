@@ -94,8 +94,11 @@ class Forecast:
         for name, values in (("prompt", self.prompt), ("output", self.output)):
             if values.ndim != 2 or values.shape[0] != expected:  # noqa: PLR2004 - levels by steps
                 raise ValueError(f"{name} has shape {values.shape}: give [{expected} levels, steps]")
-        if self.prompt.shape != self.output.shape:
-            raise ValueError(f"prompt has shape {self.prompt.shape}, output {self.output.shape}")
+        if self.prompt.shape != self.output.shape or self.prompt.shape[1] == 0:
+            raise ValueError(
+                f"prompt has shape {self.prompt.shape}, output {self.output.shape}: "
+                "give the same, 1 step or more"
+            )
 
     @property
     def steps(self) -> int:
@@ -108,11 +111,16 @@ class Forecast:
         output = np.array([np.interp(level, self.levels, column) for column in self.output.T])
         return prompt, output
 
-    def peak(self, level: float, horizon_seconds: float) -> TokenRates:
-        """Return the largest window (per kind) that begins within the horizon, tokens per second."""
-        within = max(1, min(self.steps, math.ceil(horizon_seconds / self.window_seconds)))
+    def peak(self, level: float, horizon_seconds: float, now: float | None = None) -> TokenRates:
+        """Return the largest window (per kind) between `now` and the horizon after it, tokens per second.
+
+        `now` defaults to `generated_at`. A horizon beyond the last step is answered with what there is.
+        """
+        begin = 0.0 if now is None else max(0.0, now - self.generated_at)
+        first = min(self.steps - 1, int(begin // self.window_seconds))
+        last = min(self.steps, max(first + 1, math.ceil((begin + horizon_seconds) / self.window_seconds)))
         prompt, output = self.at(level)
-        return TokenRates(float(prompt[:within].max()), float(output[:within].max()))
+        return TokenRates(float(prompt[first:last].max()), float(output[first:last].max()))
 
 
 class Forecaster(Protocol):

@@ -107,7 +107,7 @@ class PreServe:
         level = observation.series.latest(self.parameters.level_windows)
         if observation.forecast is None:
             return None if level is None else Demand(level, forecast=False, words="measured, no forecast")
-        peak = observation.forecast.peak(self.parameters.level, observation.horizon_seconds)
+        peak = observation.forecast.peak(self.parameters.level, observation.horizon_seconds, observation.now)
         if not math.isfinite(peak.total):
             return (
                 None
