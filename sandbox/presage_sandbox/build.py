@@ -16,6 +16,7 @@ from presage_sandbox.errors import SandboxError
 from presage_sandbox.progress import Progress, Step
 
 POLL_SECONDS = 0.2
+GO_FOLDER = "/usr/local/go/bin"  # where Go's own instructions install it; often not on root's PATH
 ERROR_LINES = 25
 
 
@@ -96,7 +97,7 @@ def _find_go(source: Source) -> str:
         f"Install Go {wanted} or newer (https://go.dev/dl) so that `go` is on PATH, "
         "or name a folder with the programs in PRESAGE_BINARIES or --binaries"
     )
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = shutil.which("go") or shutil.which("go", path=GO_FOLDER)
     if go is None:
         raise SandboxError(f"the sandbox builds its programs with Go, and no `go` is on PATH. {advice}")
     # In the module's folder `go` answers as the version that go.mod asks for, or says why it cannot.

@@ -97,6 +97,7 @@ async def _start(supervisor: Supervisor, node: NodeHook | None) -> None:
     await start_prometheus(supervisor)
     if node is not None:
         await node.start(supervisor.layout, supervisor)
+    await supervisor.confirm()
 
 
 async def _failure_of(starting: asyncio.Task[None], ended: asyncio.Event) -> str | None:

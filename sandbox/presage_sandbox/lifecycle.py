@@ -171,13 +171,19 @@ def _start_daemon(layout: Layout) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, processes.MARK: layout.identity},
+            env=_environment(layout),
             cwd="/",
             start_new_session=True,
             check=False,
         )
     if done.returncode != 0:
         raise SandboxError(_why_it_ended(layout))
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    """Ours, without proxies: the sandbox's programs talk to each other only."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, processes.MARK: layout.identity}
 
 
 def _wait_until_ready(layout: Layout, step: Step) -> None:

@@ -71,12 +71,12 @@ class RunningProgram:
         deadline = time.monotonic() + self.program.start_seconds
         while not await self.is_healthy():
             if self.pid is None:
-                raise SandboxError(f"{self.program.name} {self.state} at start{self._tail()}")
+                raise SandboxError(f"{self.program.name} {self.state} at start{self.tail()}")
             if time.monotonic() > deadline:
                 await self.stop()
                 raise SandboxError(
                     f"{self.program.name} was not healthy {self.program.start_seconds:g} s after its start"
-                    f"{self._tail()}"
+                    f"{self.tail()}"
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -104,6 +104,11 @@ class RunningProgram:
                 process.kill()
             await asyncio.sleep(POLL_SECONDS)
 
+    def tail(self) -> str:
+        """Quote the log's last lines, for an error's text."""
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        return f"; the end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines)
+
     def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -122,7 +127,3 @@ class RunningProgram:
                 raise SandboxError(
                     f"{self.program.name}: cannot run {self.program.argv[0]}: {error}"
                 ) from error
-
-    def _tail(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        return f"; the end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines)

@@ -40,6 +40,12 @@ class Supervisor:
         self._programs[program.name] = running
         await running.start()
 
+    async def confirm(self) -> None:
+        """Raise SandboxError with the log of the first program that is not healthy (any more)."""
+        for each in self._programs.values():
+            if not await each.is_healthy():
+                raise SandboxError(f"{each.program.name} is {each.state} but not healthy{each.tail()}")
+
     async def start(self, name: str) -> None:
         """Start a stopped program again, same arguments; SandboxError for an unknown name."""
         async with self._changing:
