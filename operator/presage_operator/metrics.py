@@ -1,0 +1,82 @@
+"""The operator's own metrics (docs/architecture.md, "The operator").
+
+Series of a service vanish with the service: a gauge that outlives its object is a lie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LABELS = ("namespace", "name", "pool")
+PASS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """Every metric of one operator process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.desired = self._gauge("desired_replicas", "Replicas that the last decision calls for.")
+        self.current = self._gauge("current_replicas", "Replicas that the target has been asked for.")
+        self.ready = self._gauge("ready_replicas", "Pods that are ready.")
+        self.forecast = self._gauge(
+            "forecast_tokens_per_second",
+            "Forecast token rate, largest window within the horizon.",
+            "kind",
+            "quantile",
+        )
+        self.cold_start = self._gauge("cold_start_seconds", "P90 from pod creation to readiness, or assumed.")
+        self.metrics_age = self._gauge("metrics_age_seconds", "Age of the newest sample of the service.")
+        self.last_pass = self._gauge(
+            "last_reconcile_timestamp_seconds", "When the last pass that reached a decision ended."
+        )
+        self.decisions = Counter(
+            "presage_operator_decisions_total",
+            "Decisions by their code.",
+            (*LABELS, "code"),
+            registry=self.registry,
+        )
+        self.pass_seconds = Histogram(
+            "presage_operator_reconcile_seconds",
+            "Duration of a pass.",
+            LABELS,
+            registry=self.registry,
+            buckets=PASS_BUCKETS,
+        )
+        self.failures = Counter(
+            "presage_operator_reconcile_errors_total",
+            "Passes that ended without a decision.",
+            LABELS,
+            registry=self.registry,
+        )
+        self.leader = Gauge(
+            "presage_operator_leader", "1 while this process holds the lease.", registry=self.registry
+        )
+        self.leader.set(0)
+
+    def _gauge(self, name: str, text: str, *more: str) -> Gauge:
+        return Gauge(f"presage_operator_{name}", text, (*LABELS, *more), registry=self.registry)
+
+    def forget(self, namespace: str, name: str, pools: Iterable[str] = ()) -> None:
+        """Drop every series of a service, or only those of some of its pools."""
+        families = (
+            self.desired,
+            self.current,
+            self.ready,
+            self.forecast,
+            self.cold_start,
+            self.metrics_age,
+            self.last_pass,
+            self.decisions,
+            self.pass_seconds,
+            self.failures,
+        )
+        where = {"namespace": namespace, "name": name}
+        for family in families:
+            for one in [{**where, "pool": pool} for pool in pools] or [where]:
+                family.remove_by_labels(one)
