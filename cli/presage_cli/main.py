@@ -9,8 +9,10 @@ import typer
 from presage_cli.commands.crds import crds
 from presage_cli.commands.demo_history import demo_history
 from presage_cli.commands.engine import engine
+from presage_cli.commands.operator import operator
 from presage_cli.commands.replay import replay
 from presage_cli.commands.sandbox import sandbox
+from presage_cli.commands.sandbox_image import image
 
 app = typer.Typer(
     name="presage",
@@ -28,6 +30,8 @@ def presage() -> None:
 
 app.command()(crds)
 app.command()(engine)
+app.command()(operator)
 app.command()(replay)
 app.command(hidden=True)(demo_history)
 app.add_typer(sandbox)
+sandbox.add_typer(image)

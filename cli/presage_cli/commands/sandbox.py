@@ -55,8 +55,8 @@ def up(
         scrape_interval_seconds=scrape_interval,
         prometheus_history=str(prometheus_history.absolute()) if prometheus_history else None,
     )
-    with _plain_errors():
-        layout = lifecycle.up(_folder(state), options, binaries, on_terminal())
+    with plain_errors():
+        layout = lifecycle.up(folder_of(state), options, binaries, on_terminal())
     typer.echo(f"export KUBECONFIG={layout.kubeconfig}")
     typer.echo(f"export PATH={layout.bin}:$PATH")
     typer.echo(f"# API server {layout.published_apiserver_url}")
@@ -69,8 +69,8 @@ def down(state: State = None) -> None:
     from presage_sandbox import lifecycle  # noqa: PLC0415 - heavy
     from presage_sandbox.progress import on_terminal  # noqa: PLC0415
 
-    with _plain_errors():
-        lifecycle.down(_folder(state), on_terminal())
+    with plain_errors():
+        lifecycle.down(folder_of(state), on_terminal())
 
 
 @sandbox.command()
@@ -78,8 +78,8 @@ def status(state: State = None) -> None:
     """List the programs; the exit code is 0 only when all are healthy."""
     from presage_sandbox import lifecycle  # noqa: PLC0415 - heavy
 
-    with _plain_errors():
-        found = lifecycle.status(_folder(state))
+    with plain_errors():
+        found = lifecycle.status(folder_of(state))
     typer.echo(f"{'PROGRAM':<26}{'STATE':<12}{'HEALTHY':<9}{'PID':<9}ADDRESS")
     for each in found.programs:
         healthy, pid, address = "yes" if each["healthy"] else "no", each["pid"] or "-", each["address"] or "-"
@@ -114,7 +114,7 @@ def build(binaries: Folder = None) -> None:
     from presage_sandbox.catalogue import CATALOGUE  # noqa: PLC0415
     from presage_sandbox.progress import on_terminal  # noqa: PLC0415
 
-    with _plain_errors():
+    with plain_errors():
         found = find_binaries(CATALOGUE, binaries, on_terminal())
     for name, path in found.items():
         typer.echo(f"{name:<26}{path}")
@@ -123,18 +123,19 @@ def build(binaries: Folder = None) -> None:
 def _change(command: str, program: str, state: Path | None) -> None:
     from presage_sandbox import lifecycle  # noqa: PLC0415 - heavy
 
-    with _plain_errors():
-        lifecycle.change(_folder(state), command, program)
+    with plain_errors():
+        lifecycle.change(folder_of(state), command, program)
 
 
-def _folder(state: Path | None) -> Path:
+def folder_of(state: Path | None) -> Path:
+    """State folder that an option names, or the default one."""
     from presage_sandbox.layout import default_state  # noqa: PLC0415 - heavy
 
     return state or default_state()
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Print what a user can put right as one plain error, and exit with 1."""
     from presage_sandbox.errors import SandboxError  # noqa: PLC0415 - heavy
 

@@ -37,6 +37,7 @@ class RealNode:
         layout.node.mkdir(parents=True, exist_ok=True, mode=0o700)
         (layout.node / "containerd.toml").write_text(containerd.configuration())
         network.write_cni_configuration(layout)
+        network.write_kube_proxy_configuration(layout)
         dns.write_configuration(layout)
         kubelet.write_configuration(layout)
         shutil.copyfile(pause.build(on_terminal()), layout.node / PAUSE_ARCHIVE)

@@ -4,14 +4,16 @@ from typing import Any
 
 import yaml
 
+from presage_sandbox.health import answers_ok
 from presage_sandbox.identities import NODE_NAME
-from presage_sandbox.layout import Layout
+from presage_sandbox.layout import LOOPBACK, Layout
 from presage_sandbox.node.cgroups import name_of
 from presage_sandbox.node.dns import DOMAIN
 from presage_sandbox.node.paths import CONTAINERD_SOCKET, HOME, KUBELET_ROOT, POD_LOGS
 from presage_sandbox.program import Program
 
 PORT = 10250
+HEALTH_PORT = 10248
 
 
 def configuration(layout: Layout) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def configuration(layout: Layout) -> dict[str, Any]:
         "kind": "KubeletConfiguration",
         "address": layout.address,
         "port": PORT,
+        "healthzBindAddress": LOOPBACK,
+        "healthzPort": HEALTH_PORT,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
@@ -59,7 +63,7 @@ def write_configuration(layout: Layout) -> None:
 
 
 def kubelet(layout: Layout) -> Program:
-    """Start the kubelet; whether it is well is told by the node's Ready condition."""
+    """Start the kubelet; healthy once it serves, which is before the node is Ready."""
     return Program(
         "kubelet",
         (
@@ -72,4 +76,5 @@ def kubelet(layout: Layout) -> Program:
             f"--cert-dir={KUBELET_ROOT / 'pki'}",
         ),
         address=f"https://{layout.address}:{PORT}",
+        healthy=answers_ok(f"http://{LOOPBACK}:{HEALTH_PORT}/healthz", layout.certificates),
     )

@@ -1,9 +1,14 @@
 """The pods' network: a routed link for each pod, and the rules of Services."""
 
 import json
+from typing import Any
 
-from presage_sandbox.layout import POD_CIDR, Layout
-from presage_sandbox.node.paths import CNI_CONFIG
+import yaml
+
+from presage_sandbox.health import answers_ok
+from presage_sandbox.identities import NODE_NAME
+from presage_sandbox.layout import LOOPBACK, POD_CIDR, Layout
+from presage_sandbox.node.paths import CNI_CONFIG, HOME
 from presage_sandbox.program import Program
 
 HEALTH_PORT = 10256
@@ -23,24 +28,42 @@ def write_cni_configuration(layout: Layout) -> None:
     (folder / "10-presage.conflist").write_text(text)
 
 
+def write_kube_proxy_configuration(layout: Layout) -> None:
+    """Write kube-proxy's configuration into STATE/node."""
+    (layout.node / "kube-proxy.yaml").write_text(
+        yaml.safe_dump(kube_proxy_configuration(layout), sort_keys=False)
+    )
+
+
+def kube_proxy_configuration(layout: Layout) -> dict[str, Any]:
+    """Build a KubeProxyConfiguration: nftables, and conntrack's settings, which are the host's, untouched."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": layout.address,
+        "clientConnection": {"kubeconfig": str(layout.kubeconfigs / "kube-proxy.kubeconfig")},
+        "clusterCIDR": POD_CIDR,
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpCloseWaitTimeout": "0s",
+            "tcpEstablishedTimeout": "0s",
+        },
+        "healthzBindAddress": f"{layout.address}:{HEALTH_PORT}",
+        "hostnameOverride": NODE_NAME,
+        "metricsBindAddress": f"{LOOPBACK}:10249",
+        "mode": "nftables",
+        "nftables": {"minSyncPeriod": "100ms"},  # a new pod gets traffic at once; one node has few rules
+        "oomScoreAdj": 0,
+    }
+
+
 def kube_proxy(layout: Layout) -> Program:
-    """Start kube-proxy with nftables; it leaves conntrack's settings, which are the host's, alone."""
+    """Start kube-proxy; healthy once its rules are written."""
+    health = f"http://{layout.address}:{HEALTH_PORT}"
     return Program(
         "kube-proxy",
-        (
-            str(layout.binary("kube-proxy")),
-            f"--kubeconfig={layout.kubeconfigs / 'kube-proxy.kubeconfig'}",
-            "--proxy-mode=nftables",
-            f"--cluster-cidr={POD_CIDR}",
-            f"--bind-address={layout.address}",
-            f"--healthz-bind-address={layout.address}:{HEALTH_PORT}",
-            "--metrics-bind-address=127.0.0.1:10249",
-            "--conntrack-max-per-core=0",
-            "--conntrack-min=0",
-            "--conntrack-tcp-timeout-established=0",
-            "--conntrack-tcp-timeout-close-wait=0",
-            "--nftables-min-sync-period=100ms",
-            "--oom-score-adj=0",
-        ),
-        address=f"http://{layout.address}:{HEALTH_PORT}",
+        (str(layout.binary("kube-proxy")), f"--config={HOME / 'kube-proxy.yaml'}"),
+        address=health,
+        healthy=answers_ok(f"{health}/healthz", layout.certificates),
     )
