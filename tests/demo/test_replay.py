@@ -49,7 +49,7 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[str, Service]]:
     service = Service(answer)
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/v1/chat/completions", service.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
