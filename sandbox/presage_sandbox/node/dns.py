@@ -12,7 +12,7 @@ def write_configuration(layout: Layout) -> None:
     """Write the Corefile. The node has no way out, so a name outside the cluster does not exist."""
     address = layout.address
     (layout.node / "Corefile").write_text(f"""\
-.:53 {{
+{DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     bind {address}
     errors
     ready {address}:{READY_PORT}
@@ -20,10 +20,13 @@ def write_configuration(layout: Layout) -> None:
         kubeconfig {layout.kubeconfigs / "coredns.kubeconfig"}
         pods insecure
         ttl 5
-        fallthrough in-addr.arpa ip6.arpa
     }}
     cache 5
     loadbalance
+}}
+.:53 {{
+    bind {address}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
