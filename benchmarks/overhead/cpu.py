@@ -1,0 +1,25 @@
+"""CPU seconds of a process and its children, from /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give user plus system time of the process, all its threads, and its living children."""
+    return _own(pid) + sum(cpu_seconds(child) for child in _children(pid))
+
+
+def _own(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found |= {int(child) for child in (task / "children").read_text(encoding="ascii").split()}
+    return sorted(found)
