@@ -2,12 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from presage_cli.demo.plan import Plan
+from presage_cli.demo.records import Outcome, RequestRecord
+from presage_cli.demo.results import Run
+from presage_cli.demo.schedule import build_schedule, offered_tokens
 from presage_cli.demo.settings import make_plan
+from presage_cli.demo.timeline import Timeline
 from presage_cli.demo.traces import Lengths, Shape, read_lengths, read_shape
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "demo" / "data"
+
+START = 1_800_000_000.0
+STEPS = {
+    "predictive": ((-40, 1), (15, 2), (55, 3), (80, 4)),
+    "reactive": ((-40, 1), (45, 2), (92, 3), (110, 4)),
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +37,47 @@ def lengths() -> Lengths:
 def plan(lengths: Lengths) -> Plan:
     """Make the demo's plan."""
     return make_plan(lengths, "presage-demo")
+
+
+@pytest.fixture(scope="session")
+def made_up(shape: Shape, lengths: Lengths, plan: Plan) -> Run:
+    """Make a whole run up, without a cluster."""
+    return made_up_run(shape, lengths, plan)
+
+
+def made_up_run(shape: Shape, lengths: Lengths, plan: Plan) -> Run:
+    """Make a run in which the second service scales later and is slower while it lacks pods."""
+    arrivals = build_schedule(shape, lengths, plan)
+    offered = offered_tokens(arrivals, plan)
+    timeline = Timeline(plan.service_names)
+    for service, steps in STEPS.items():
+        for at, replicas in steps:
+            timeline.replicas_asked(service, replicas, START + at)
+            timeline.pod_seen(service, f"{service}-{replicas}", START + at, ready=False)
+            timeline.pod_seen(service, f"{service}-{replicas}", START + at + 12.5, ready=True)
+        for second in range(0, int(plan.replay_seconds), 2):
+            window = min(int((second + 12) // plan.window_seconds), len(offered) - 1)
+            timeline.decision_seen(service, None, float(offered[window]) * 1.15, START + second)
+    rng = np.random.default_rng(3)
+    records = []
+    for service in plan.service_names:
+        for number, arrival in enumerate(arrivals):
+            late = 1.0 if service == "predictive" else 1 + 9 * (35 < arrival.at < 125)
+            ttft = float(rng.lognormal(np.log(180 * late), 0.5))
+            records.append(
+                RequestRecord(
+                    service,
+                    number,
+                    arrival.at,
+                    Outcome.COMPLETED,
+                    200,
+                    "",
+                    0.4,
+                    ttft,
+                    float(rng.lognormal(np.log(28), 0.25)),
+                    ttft + 30.0 * arrival.output_tokens,
+                    arrival.prompt_tokens,
+                    arrival.output_tokens,
+                )
+            )
+    return Run(plan, START, tuple(map(float, offered)), tuple(records), timeline, 3.1, 11.0)

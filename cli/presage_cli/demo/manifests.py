@@ -61,7 +61,11 @@ class Manifests:
     def replay(self, starts_at: float) -> list[Manifest]:
         """Return the load generator's Job."""
         first, second = self._plan.service_names
-        values = {"starts_at": f"{starts_at:.0f}", "first_service": first, "second_service": second}
+        values: dict[str, object] = {
+            "starts_at": f"{starts_at:.0f}",
+            "first_service": first,
+            "second_service": second,
+        }
         return self._filled("replay.yaml", values)
 
     def _common_values(self) -> dict[str, object]:
