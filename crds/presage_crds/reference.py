@@ -35,11 +35,7 @@ The pods carry the label `{names.SERVICE_LABEL}` with the name of the LLMService
 ## Scaling by hand
 
 `kubectl scale llmsvc chat --replicas 4` sets `spec.replicas`: the pool is then held at 4, within its
-`minReplicas` and `maxReplicas`, until the field is removed again:
-
-```sh
-kubectl patch llmsvc chat --type merge -p '{{"spec":{{"replicas":null}}}}'
-```
+`minReplicas` and `maxReplicas`. `kubectl scale llmsvc chat --replicas 0` hands it back to automatic scaling.
 
 In mode `Recommend` the operator still only advises; scale the target itself there.
 """

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from presage_crds.base import Part, Rule, list_by
 from presage_crds.metrics import Metrics
@@ -16,6 +16,11 @@ _IMMUTABLE = Rule(
     field="",
     holds=None,  # only the API server knows the former value
 )
+
+
+def _none_where_zero(replicas: int | None) -> int | None:
+    """Return None for zero: `/scale` can only be read where the field has a number."""
+    return replicas or None
 
 
 class Objectives(Part):
@@ -79,10 +84,14 @@ class LLMServiceSpec(Part):
     objectives: Objectives = Objectives()
     """Latency that the service must keep."""
 
-    replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] | None = None
-    """Manual override, written by `kubectl scale`: while set, the pool is held at this number,
-    within its `minReplicas` and `maxReplicas`, and the forecast only advises. Remove it to return
-    to automatic scaling. Like every number it is acted on in mode `Auto` only."""
+    replicas: Annotated[
+        Annotated[int, Field(ge=0, le=MAX_REPLICAS)] | None,
+        AfterValidator(_none_where_zero),
+        Field(json_schema_extra={"default": 0}),
+    ] = None
+    """Manual override, written by `kubectl scale`: while it is above zero the pool is held at this
+    number, within its `minReplicas` and `maxReplicas`, and the forecast only advises. Zero: automatic.
+    Like every number it is acted on in mode `Auto` only."""
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=8, json_schema_extra=list_by("name"))]
     """Pods that serve the model. v1alpha1 acts on exactly one."""

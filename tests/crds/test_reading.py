@@ -51,6 +51,12 @@ def test_defaults_are_the_documented_ones() -> None:
     assert service.service_name == "chat"
 
 
+def test_zero_replicas_mean_automatic() -> None:
+    """`replicas: 0`, which the API server fills in, is read as no pin; any other number is one."""
+    assert LLMService.from_object(with_spec(replicas=0)).spec.replicas is None
+    assert LLMService.from_object(with_spec(replicas=2)).spec.replicas == 2
+
+
 def test_the_reference_lets_owners_be_deleted_first() -> None:
     """What the operator owns on a service's behalf never holds up the service's deletion."""
     reference = LLMService.from_object(MINIMAL).reference()

@@ -57,7 +57,6 @@ def test_every_field_is_bounded() -> None:
 def test_optional_specification_fields_have_defaults() -> None:
     """An optional field of the specification has a default, but for those whose absence has a meaning."""
     absent_means_something = {
-        ".spec.replicas",
         ".spec.scaling.fallback",
         ".spec.scaling.external",
         ".spec.scaling.forecast.horizonSeconds",
