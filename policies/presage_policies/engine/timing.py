@@ -16,8 +16,9 @@ class IterationCoefficients:
     """Seconds of one iteration: t = c0 + c1·T + c2·B + c3·Σkv + c4·Σ chunk·(kv + chunk/2).
 
     T = tokens computed, B = sequences in the batch, Σkv = context tokens read by decoding sequences, the
-    last sum runs over prefill chunks (chunk tokens after kv tokens of context). (Form: ours, linear so
-    that unchanged steps collapse into a closed form.)
+    last sum runs over prefill chunks (chunk tokens after kv tokens of context). c2 may be negative: a token
+    that is decoded hides behind the reading of the weights, a prefilled one does not. (Form: ours, linear
+    so that unchanged steps collapse into a closed form.)
     """
 
     fixed: float
@@ -29,10 +30,15 @@ class IterationCoefficients:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
+            if not math.isfinite(value) or (value < 0 and field.name != "per_sequence"):
                 raise ValueError(f"coefficients.{field.name} is {value!r}: give seconds, zero or more")
         if self.fixed <= 0:
             raise ValueError("coefficients.fixed is 0: an iteration takes time even when it is small")
+        if self.per_token + self.per_sequence < 0:
+            raise ValueError(
+                f"coefficients.per_sequence is {self.per_sequence!r}: with per_token {self.per_token!r} a "
+                "decoded token would take less than no time"
+            )
 
 
 @dataclass(frozen=True, slots=True)
