@@ -11,6 +11,7 @@ from presage_cli.commands.demo_history import demo_history
 from presage_cli.commands.engine import engine
 from presage_cli.commands.operator import operator
 from presage_cli.commands.replay import replay
+from presage_cli.commands.router import router
 from presage_cli.commands.sandbox import sandbox
 from presage_cli.commands.sandbox_image import image
 
@@ -32,6 +33,7 @@ app.command()(crds)
 app.command()(engine)
 app.command()(operator)
 app.command()(replay)
+app.command()(router)
 app.command(hidden=True)(demo_history)
 app.add_typer(sandbox)
 sandbox.add_typer(image)

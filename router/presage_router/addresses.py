@@ -17,7 +17,13 @@ def check_address(value: Any, field: str) -> str:
 def split_address(value: Any, field: str) -> tuple[str, int]:
     """Return (host, port) of `host:port` (IPv6 hosts in brackets). Raises ConfigError."""
     host, separator, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not separator or not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= _LAST_PORT:
+    if (
+        not separator
+        or not host
+        or not port.isascii()
+        or not port.isdigit()
+        or not 0 <= int(port) <= _LAST_PORT
+    ):
         raise ConfigError(f"{field} is {value!r}: give HOST:PORT with a port from 0 to {_LAST_PORT}")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise ConfigError(f"{field} is {value!r}: write an IPv6 host in brackets, like [::1]:8100")

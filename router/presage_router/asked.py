@@ -98,7 +98,9 @@ def _message_texts(message: dict[str, Any]) -> list[str]:
         return [content]
     if not isinstance(content, list):
         return []
-    return [_text(part.get("text")) for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    return [
+        _text(part.get("text")) for part in content if isinstance(part, dict) and part.get("type") == "text"
+    ]
 
 
 def _completion_prompt(prompt: Any) -> tuple[list[str], int]:
@@ -108,7 +110,9 @@ def _completion_prompt(prompt: Any) -> tuple[list[str], int]:
     if not isinstance(prompt, list):
         return [], 0
     texts = [part for part in prompt if isinstance(part, str)]
-    ids = sum(1 for part in prompt if isinstance(part, int)) + sum(len(p) for p in prompt if isinstance(p, list))
+    ids = sum(1 for part in prompt if isinstance(part, int)) + sum(
+        len(p) for p in prompt if isinstance(p, list)
+    )
     return texts, ids
 
 

@@ -79,7 +79,9 @@ class RouterConfig(_Section):
         except yaml.YAMLError as error:
             raise ConfigError(f"{origin} is not YAML: {error}") from error
         if not isinstance(document, dict):
-            raise ConfigError(f"{origin} holds {type(document).__name__}: give a mapping with the key 'service'")
+            raise ConfigError(
+                f"{origin} holds {type(document).__name__}: give a mapping with the key 'service'"
+            )
         try:
             return cls.model_validate(document)
         except ValidationError as error:
@@ -90,7 +92,9 @@ class RouterConfig(_Section):
         for field in _FIXED_AT_START:
             ours, theirs = getattr(self, field), getattr(successor, field)
             if ours != theirs:
-                raise ConfigError(f"{field} changed from {ours!r} to {theirs!r}: restart the sidecar to change it")
+                raise ConfigError(
+                    f"{field} changed from {ours!r} to {theirs!r}: restart the sidecar to change it"
+                )
 
 
 def load_config(path: Path) -> RouterConfig:

@@ -84,4 +84,6 @@ def request_id(received: CIMultiDictProxy[str]) -> str:
 
 
 def _named_by_connection(received: CIMultiDictProxy[str]) -> frozenset[str]:
-    return frozenset(name.strip().lower() for value in received.getall("connection", ()) for name in value.split(","))
+    return frozenset(
+        name.strip().lower() for value in received.getall("connection", ()) for name in value.split(",")
+    )

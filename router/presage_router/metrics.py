@@ -33,20 +33,35 @@ class Metrics:
         self.predicted_output_tokens = self._counter(
             "predicted_output_tokens", "Output tokens predicted on arrival at this front."
         )
-        self.output_tokens = self._counter("output_tokens", "Output tokens as this guard's engine streams them.")
-        self.served_prompt_tokens = self._counter("served_prompt_tokens", "Prompt tokens this guard's engine read.")
+        self.output_tokens = self._counter(
+            "output_tokens", "Output tokens as this guard's engine streams them."
+        )
+        self.served_prompt_tokens = self._counter(
+            "served_prompt_tokens", "Prompt tokens this guard's engine read."
+        )
         self.slo_requests = self._counters(
-            "slo_requests", "Requests this guard finished, by whether they met every objective.", "met", ("true", "false")
+            "slo_requests",
+            "Requests this guard finished, by whether they met every objective.",
+            "met",
+            ("true", "false"),
         )
         self.bids = self._counters("bids", "Bids this front asked for, by result.", "result", BID_RESULTS)
-        self.retries = self._counter("retries", "Requests this front moved to another peer before the first byte.")
+        self.retries = self._counter(
+            "retries", "Requests this front moved to another peer before the first byte."
+        )
         self.predictor_failures = self._counter(
             "predictor_failures", "Length predictions that failed and fell back to the prior."
         )
-        self.config_failures = self._counter("config_failures", "Configuration files that were refused on reload.")
-        self.ttft = self._histogram("ttft_seconds", "Arrival at this front to the first byte to the client.", _TTFT)
+        self.config_failures = self._counter(
+            "config_failures", "Configuration files that were refused on reload."
+        )
+        self.ttft = self._histogram(
+            "ttft_seconds", "Arrival at this front to the first byte to the client.", _TTFT
+        )
         self.tpot = self._histogram("tpot_seconds", "Mean time per output token after the first.", _TPOT)
-        self.e2e = self._histogram("e2e_seconds", "Arrival at this front to the last byte to the client.", _E2E)
+        self.e2e = self._histogram(
+            "e2e_seconds", "Arrival at this front to the last byte to the client.", _E2E
+        )
         self.queue = self._histogram("queue_seconds", "Time a request waited at this front for room.", _QUEUE)
         self.length_error = self._histogram(
             "predicted_length_error_tokens", "Predicted (mean) less actual output tokens.", _ERROR_TOKENS

@@ -158,4 +158,6 @@ def _has_content(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         return bool(choice.get("text"))
-    return any(delta.get(key) for key in ("content", "reasoning_content", "reasoning", "refusal", "tool_calls"))
+    return any(
+        delta.get(key) for key in ("content", "reasoning_content", "reasoning", "refusal", "tool_calls")
+    )

@@ -99,7 +99,9 @@ class Take:
         """Tell whether a request of that size fits into what is free."""
         if self.free is None:
             return True
-        tokens = next((t for horizon, t in self.free if horizon >= output_tokens), self.free[-1][1] if self.free else 0)
+        tokens = next(
+            (t for horizon, t in self.free if horizon >= output_tokens), self.free[-1][1] if self.free else 0
+        )
         return prompt_tokens + output_tokens <= tokens
 
 

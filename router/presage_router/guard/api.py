@@ -12,12 +12,16 @@ from presage_policies.routing import prefix_blocks
 from presage_router import headers
 from presage_router.answers import Answer, UnavailableError
 from presage_router.asked import read_body, understand
+from presage_router.bodies import bounded_body
 from presage_router.errors import Refusal
 from presage_router.guard.guard import Guard
 from presage_router.guard.puller import Puller
 from presage_router.jobs import Job
 from presage_router.relay import relay
 from presage_router.wire import BID_PATH, FORWARD_PREFIX, WAITING_PATH, BidRequest, WaitingNote
+
+_BODY_IDLE_SECONDS = 10.0
+_LARGEST_MESSAGE = 65536
 
 
 class GuardApi:
@@ -26,6 +30,7 @@ class GuardApi:
     def __init__(self, guard: Guard, puller: Puller) -> None:
         self._guard = guard
         self._puller = puller
+        self.relays = 0
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes for the peer listener."""
@@ -66,9 +71,11 @@ class GuardApi:
             return refusal.response()
         except UnavailableError as error:
             return unavailable(error)
+        self.relays += 1
         try:
             return await relay(request, answer, answer.headers, _closing)
         finally:
+            self.relays -= 1
             answer.close()
 
     async def models(self, _: web.Request) -> web.Response:
@@ -82,13 +89,12 @@ class GuardApi:
 
     async def _job(self, request: web.Request) -> tuple[Job, float]:
         arrived = time.monotonic()
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise Refusal("body-too-large", "the body is larger than this instance's maxBodyBytes") from None
+        body = await bounded_body(request, self._guard.config.max_body_bytes, _BODY_IDLE_SECONDS)
         asked = understand(read_body(body))
         try:
-            length = LengthDistribution.from_wire([float(t) for t in request.headers[headers.LENGTH].split(",")])
+            length = LengthDistribution.from_wire(
+                [float(t) for t in request.headers[headers.LENGTH].split(",")]
+            )
             prompt_tokens = int(request.headers[headers.PROMPT_TOKENS])
             waited = max(0.0, float(request.headers.get(headers.WAITED, "0")))
         except (KeyError, ValueError) as error:
@@ -114,12 +120,14 @@ async def engine_models(guard: Guard) -> tuple[int, bytes, str]:
         async with guard.engine.session.get(f"{guard.engine.url}/v1/models", timeout=timeout) as response:
             return response.status, await response.read(), response.content_type
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise UnavailableError("engine-not-ready", f"the engine lists no models: {type(error).__name__}") from error
+        raise UnavailableError(
+            "engine-not-ready", f"the engine lists no models: {type(error).__name__}"
+        ) from error
 
 
 async def message(request: web.Request) -> dict[str, Any]:
     """Read a JSON object. Raises Refusal (400)."""
-    return read_body(await request.read())
+    return read_body(await bounded_body(request, _LARGEST_MESSAGE, _BODY_IDLE_SECONDS))
 
 
 def json_response(document: dict[str, Any]) -> web.Response:

@@ -43,7 +43,7 @@ class Guard:
         engine_url: str,
         metrics: Metrics,
     ) -> None:
-        self._config = config
+        self.config = config
         self._metrics = metrics
         self.engine = EngineLink(engine_url, session, self._engine_changed)
         self.ledger = Ledger(profile)
@@ -66,11 +66,13 @@ class Guard:
 
     def reconfigure(self, config: RouterConfig, profile: EngineProfile) -> None:
         """Take over a new configuration; requests under way go on."""
-        self._config = config
+        self.config = config
         self._objectives = config.objectives.objectives()
         self.ledger.resize(profile, self.engine.kv_capacity_tokens)
 
-    def bid(self, prompt_tokens: int, length: LengthDistribution, prefix: tuple[int, ...], characters: int) -> Bid:
+    def bid(
+        self, prompt_tokens: int, length: LengthDistribution, prefix: tuple[int, ...], characters: int
+    ) -> Bid:
         """Say what a request would cost here; no room while others wait for it already."""
         candidate = self._candidate(prompt_tokens, length, prefix, characters)
         return self.ledger.bid(candidate, time.monotonic(), open_for=self.open and not self.others_first())
@@ -130,7 +132,7 @@ class Guard:
         )
 
     async def _ask_engine(self, job: Job, admitted: Admitted) -> Answer:
-        timeouts = self._config.timeouts
+        timeouts = self.config.timeouts
         limit = timeouts.first_byte_seconds if job.asked.stream else timeouts.answer_seconds
         try:
             async with asyncio.timeout(limit):
@@ -138,21 +140,25 @@ class Guard:
                 return await self._first_token(response, job, admitted)
         except aiohttp.ClientConnectorError as error:
             self.engine.mark_down(f"{type(error).__name__}: {error}")
-            raise UnavailableError("engine-not-ready", "the engine refuses connections", certain=True) from error
+            raise UnavailableError(
+                "engine-not-ready", "the engine refuses connections", certain=True
+            ) from error
         except aiohttp.ServerTimeoutError as error:
             raise UnavailableError("upstream-failed", "the engine accepts no connection in time") from error
         except TimeoutError:
             raise Refusal("upstream-timeout", f"the engine gave no token within {limit:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise UnavailableError("upstream-failed", f"the engine broke off: {type(error).__name__}") from error
+            raise UnavailableError(
+                "upstream-failed", f"the engine broke off: {type(error).__name__}"
+            ) from error
 
     async def _post(self, job: Job, admitted: Admitted) -> aiohttp.ClientResponse:
-        priority = self._priority(admitted) if self._config.engine_priority else None
+        priority = self._priority(admitted) if self.config.engine_priority else None
         return await self.engine.session.post(
             self.engine.url + job.path,
             data=engine_body(job.body, job.asked, priority),
             headers=headers.to_engine(job.headers.items()),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._config.timeouts.connect_seconds),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.config.timeouts.connect_seconds),
         )
 
     async def _first_token(self, response: aiohttp.ClientResponse, job: Job, admitted: Admitted) -> Answer:
@@ -160,7 +166,7 @@ class Guard:
             if response.status == 200 and response.content_type == "text/event-stream":  # noqa: PLR2004 - HTTP's number
                 asked = job.asked
                 meter = StreamMeter(keep_final=asked.include_usage, keep_continuous=asked.continuous_usage)
-                streamed = StreamedAnswer(self, admitted, response, meter, self._config.timeouts.idle_seconds)
+                streamed = StreamedAnswer(self, admitted, response, meter, self.config.timeouts.idle_seconds)
                 await streamed.reach_first_token()
                 return streamed
             return WholeAnswer(self, admitted, response, await response.read())

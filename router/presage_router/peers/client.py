@@ -14,7 +14,16 @@ from presage_router.errors import Refusal, error_event
 from presage_router.headers import Headers
 from presage_router.jobs import Job
 from presage_router.summary import Summary, SummaryFilter
-from presage_router.wire import BID_PATH, FORWARD_PREFIX, TAKE_PATH, WAITING_PATH, BidRequest, Take, Taken, WaitingNote
+from presage_router.wire import (
+    BID_PATH,
+    FORWARD_PREFIX,
+    TAKE_PATH,
+    WAITING_PATH,
+    BidRequest,
+    Take,
+    Taken,
+    WaitingNote,
+)
 
 _MOVABLE = ("draining", "engine-not-ready", "upstream-failed")
 _MESSAGE_SECONDS = 1.0
@@ -44,7 +53,9 @@ class PeerClient:
         """Take waiting requests from a front."""
         return Taken.from_wire(await self._post(peer, TAKE_PATH, take.as_wire(), _MESSAGE_SECONDS))
 
-    async def _post(self, peer: str, path: str, message: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    async def _post(
+        self, peer: str, path: str, message: dict[str, Any], timeout_seconds: float
+    ) -> dict[str, Any]:
         body = json.dumps(message, separators=(",", ":")).encode()
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         url = f"http://{peer}{path}"
@@ -119,7 +130,9 @@ async def _first_byte(response: aiohttp.ClientResponse, idle_seconds: float) -> 
 
 def _refused(reason: str) -> Exception:
     if reason in _MOVABLE:
-        return UnavailableError("upstream-failed", f"the instance answered {reason}", certain=reason != "upstream-failed")
+        return UnavailableError(
+            "upstream-failed", f"the instance answered {reason}", certain=reason != "upstream-failed"
+        )
     if reason == "no-room":
         return Refusal("no-room", "the instance had no room")
     if reason == "upstream-timeout":

@@ -47,7 +47,10 @@ class ApiServer:
     @classmethod
     def in_cluster(cls, environment: Mapping[str, str], account: Path = _SERVICE_ACCOUNT) -> "ApiServer":
         """Return the pod's own API server. Raises ConfigError outside of a pod."""
-        host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+        host, port = (
+            environment.get("KUBERNETES_SERVICE_HOST"),
+            environment.get("KUBERNETES_SERVICE_PORT", "443"),
+        )
         if not host:
             raise ConfigError(
                 "KUBERNETES_SERVICE_HOST is not set: --endpointslices works inside a pod only; use --peers-file"
@@ -68,7 +71,9 @@ class ApiServer:
 class EndpointSlicePeers:
     """Keeps a peer table equal to the ready endpoints of one Service, by list and watch."""
 
-    def __init__(self, api: ApiServer, namespace: str, service: str, peer_port: int, table: PeerTable) -> None:
+    def __init__(
+        self, api: ApiServer, namespace: str, service: str, peer_port: int, table: PeerTable
+    ) -> None:
         self._api = api
         self._url = f"{api.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         self._selector = f"{_SERVICE_LABEL}={service}"
@@ -97,7 +102,9 @@ class EndpointSlicePeers:
     async def _list(self, session: aiohttp.ClientSession) -> str:
         timeout = aiohttp.ClientTimeout(total=10)
         params = {"labelSelector": self._selector}
-        async with session.get(self._url, params=params, headers=self._api.headers(), timeout=timeout) as response:
+        async with session.get(
+            self._url, params=params, headers=self._api.headers(), timeout=timeout
+        ) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP's number
                 raise ValueError(await _refused(response))
             document = await response.json()
@@ -115,7 +122,9 @@ class EndpointSlicePeers:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_SECONDS)
-        async with session.get(self._url, params=params, headers=self._api.headers(), timeout=timeout) as response:
+        async with session.get(
+            self._url, params=params, headers=self._api.headers(), timeout=timeout
+        ) as response:
             if response.status == _GONE:
                 raise _ResyncError("the watch's version is gone")
             if response.status != 200:  # noqa: PLR2004 - HTTP's number

@@ -31,7 +31,9 @@ def read_peers(path: Path) -> list[Peer]:
 
 def _peer(entry: Any, where: str) -> Peer:
     if not isinstance(entry, dict) or set(entry) != {"front", "peer"}:
-        raise ConfigError(f"{where} is {json.dumps(entry, default=str)}: give exactly the keys front and peer")
+        raise ConfigError(
+            f"{where} is {json.dumps(entry, default=str)}: give exactly the keys front and peer"
+        )
     return Peer(
         front=check_address(entry["front"], f"{where}.front"),
         peer=check_address(entry["peer"], f"{where}.peer"),
