@@ -71,7 +71,10 @@ def _metrics(service: LLMService, world: World, verdict: Verdict) -> Finding:
             f"{len(verdict.silent_pods)} ready pods report nothing: {', '.join(verdict.silent_pods[:3])}",
         )
     return Finding(
-        kind, True, "SamplesFresh", f"samples of {len(world.load.pods)} pods, no older than needed"
+        kind,
+        True,
+        "SamplesFresh",
+        f"{len(world.load.pods)} pods report, the newest sample is {age:.0f} s old",
     )
 
 

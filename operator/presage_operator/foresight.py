@@ -22,26 +22,23 @@ class Foresight:
         self._thinking = thinking
         self._settings: crds.Forecast | None = None
         self._forecaster: Forecaster | None = None
-        self._made_for: tuple[float, int] | None = None
+        self._made_for: tuple[float, int, int] | None = None
         self._forecast: Forecast | None = None
 
     async def look(
         self, settings: crds.Forecast, series: TokenSeries, horizon_seconds: float, now: float
     ) -> Forecast | None:
-        """Return the forecast over the horizon; None when there is too little history, or it is a season old."""
+        """Return the forecast over the horizon; None when history is too short or too old for one."""
         if settings != self._settings:
             self._settings, self._forecaster, self._made_for = settings, self._build(settings), None
-        # The series ends in the past (by less than a window while data comes in): reach from there.
-        age = max(0.0, now - series.end)
-        if age > settings.season_seconds:
-            return None
-        reach = age + horizon_seconds
-        steps = max(1, math.ceil(reach / settings.window_seconds))
-        if self._made_for != (series.end, steps):
+        window = settings.window_seconds
+        steps = math.ceil(horizon_seconds / window) + 1  # the horizon begins somewhere within a window
+        made_for = (series.end, math.floor(now / window), steps)
+        if self._made_for != made_for:
             loop = asyncio.get_running_loop()
             assert self._forecaster is not None  # built with the settings
             self._forecast = await loop.run_in_executor(
                 self._thinking, self._forecaster.forecast, series, steps, now
             )
-            self._made_for = (series.end, steps)
+            self._made_for = made_for
         return self._forecast

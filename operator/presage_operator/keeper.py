@@ -23,7 +23,6 @@ from presage_operator.kube import ApiError
 from presage_operator.observe import Trouble, observe
 from presage_operator.pods import ColdStarts
 from presage_operator.profiles import UnknownProfileError, profile_of
-from presage_operator.prometheus import Prometheus
 from presage_operator.series import History
 from presage_operator.status import StatusWriter
 from presage_operator.targets import Target
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from presage_operator.kube import KubeApi, Object
     from presage_operator.metrics import Metrics
     from presage_operator.observe import World
+    from presage_operator.prometheus import PrometheusServers
     from presage_operator.targets import Targets
 
 log = structlog.get_logger(__name__)
@@ -59,11 +59,10 @@ class Tools:
     metrics: Metrics
     forecaster: Callable[[Forecast], Forecaster]
     may_act: Callable[[], bool]
-    queries: Executor
+    prometheus: PrometheusServers
     thinking: Executor
     passes: asyncio.Semaphore
     identity: str
-    prometheus_timeout_seconds: float
 
 
 class Keeper:
@@ -82,7 +81,7 @@ class Keeper:
         self._brain = Brain()
         self._cold_starts = ColdStarts()
         self._history = History(1, 1)
-        self._prometheus: Prometheus | None = None
+        self._address = ""
         self._recommended: tuple[float, int] | None = None  # (monotonic, replicas)
         self._shown_pool: str | None = None
         self.interval_seconds = INVALID_PAUSE_SECONDS
@@ -116,8 +115,6 @@ class Keeper:
                 await self._rest(max(SHORTEST_PAUSE_SECONDS, pause))
         finally:
             self._tools.metrics.forget(self._namespace, self._name)
-            if self._prometheus is not None:
-                self._prometheus.close()
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -148,9 +145,9 @@ class Keeper:
             await self._refuse(str(error), now)
             return
         self._equip(service)
-        assert self._prometheus is not None  # equipped
+        prometheus = self._tools.prometheus.at(self._address)
         world = await observe(
-            service, self._tools.api, self._tools.targets, self._prometheus, self._history, now=now
+            service, self._tools.api, self._tools.targets, prometheus, self._history, now=now
         )
         self._cold_starts.look(world.pods)
         verdict = await self._think(service, profile, world)
@@ -176,12 +173,8 @@ class Keeper:
         spec = service.spec
         self.interval_seconds = float(spec.scaling.interval_seconds)
         address = spec.metrics.prometheus.address
-        if self._prometheus is None or self._prometheus.address != address:
-            if self._prometheus is not None:
-                self._prometheus.close()
-            self._prometheus = Prometheus(
-                address, self._tools.queries, self._tools.prometheus_timeout_seconds
-            )
+        if address != self._address:
+            self._address = address
             self._history = History(1, 1)  # what another server said counts no more
         window = spec.scaling.forecast.window_seconds
         history = spec.scaling.forecast.windows * window

@@ -41,9 +41,15 @@ def configure(level: str = "info") -> None:
             ],
         )
     )
+    handler.addFilter(_not_expected)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
     # A watch that reconnects is no news; what kopf reports beyond that is.
     logging.getLogger("kopf").setLevel(max(number, logging.WARNING))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def _not_expected(record: logging.LogRecord) -> bool:
+    """Drop what kopf warns of when it runs in a thread, which it does on purpose."""
+    return "OS signals are ignored" not in record.getMessage()

@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from presage_policies.forecasting import TokenSeries
-
 from presage_operator import promql
 from presage_operator.endpoints import Endpoints, read_endpoints
 from presage_operator.pods import Pod, read_pods
@@ -17,6 +15,7 @@ from presage_operator.targets import Target, TargetError, Targets
 
 if TYPE_CHECKING:
     from presage_crds import LLMService
+    from presage_policies.forecasting import TokenSeries
 
     from presage_operator.kube import KubeApi
     from presage_operator.prometheus import Prometheus

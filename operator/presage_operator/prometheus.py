@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,12 +21,12 @@ from urllib3.util.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
 POINTS_PER_QUERY = 10_000  # Prometheus refuses more than 11,000
 CONNECT_SECONDS = 2.0
+QUERY_THREADS = 8  # at once per server; its connection pool holds ten
 
 
 class MetricsError(Exception):
@@ -46,11 +47,11 @@ class Sample:
 
 
 class Prometheus:
-    """One Prometheus server."""
+    """One Prometheus server, with threads of its own: a server that hangs delays nobody else's."""
 
-    def __init__(self, address: str, executor: Executor, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, address: str, timeout_seconds: float = 10.0) -> None:
         self.address = address
-        self._executor = executor
+        self._executor = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="prometheus")
         self._read_seconds = timeout_seconds
         self._client = PrometheusConnect(
             url=address.rstrip("/"),
@@ -59,7 +60,8 @@ class Prometheus:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; queries under way fail."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     async def instant(self, query: str, at: float) -> list[Sample]:
@@ -104,6 +106,25 @@ class Prometheus:
             raise MetricsError(
                 "PrometheusRefused", f"{self.address} does not answer like Prometheus: {error}"[:300]
             ) from error
+
+
+class PrometheusServers:
+    """The Prometheus servers in use, one client each however many services read from it."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._servers: dict[str, Prometheus] = {}
+
+    def at(self, address: str) -> Prometheus:
+        """Return the client of the server at `address`."""
+        if address not in self._servers:
+            self._servers[address] = Prometheus(address, self._timeout_seconds)
+        return self._servers[address]
+
+    def close(self) -> None:
+        """Close every client."""
+        for server in self._servers.values():
+            server.close()
 
 
 def chunks(start: int, end: int, step: int, points: int = POINTS_PER_QUERY) -> list[tuple[int, int]]:

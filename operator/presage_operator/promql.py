@@ -58,7 +58,8 @@ def pod_gauges(selector: ServiceSelector) -> str:
 def pod_rates(selector: ServiceSelector, seconds: int) -> str:
     """Token rates and finished requests of each pod over the last `seconds`.
 
-    Served prompt and output tokens per second; requests by whether they met every objective. The label `signal` tells which; a rate has no name of its own.
+    Served prompt and output tokens per second; requests by whether they met every objective. The
+    label `signal` tells which; a rate has no name of its own.
     """
     met, missed = (f'{SLO_REQUESTS}{{met="{met}",{selector.labels}}}' for met in ("true", "false"))
     return _labelled(

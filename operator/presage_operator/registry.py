@@ -31,9 +31,9 @@ class Registry:
         self._leading = False
 
     def event(self, kind: str | None, raw: Object) -> None:
-        """Take in a watch event of an LLMService."""
+        """Take in a watch event of an LLMService; one that is being deleted is left alone at once."""
         key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
-        if kind == "DELETED":
+        if kind == "DELETED" or "deletionTimestamp" in raw["metadata"]:
             self._objects.pop(key, None)
             self._end(key)
             return

@@ -18,6 +18,7 @@ from presage_operator.keeper import Keeper, Tools
 from presage_operator.kube import ApiError, KubeApi
 from presage_operator.lease import LeaseGate, LeaseSettings
 from presage_operator.metrics import Metrics
+from presage_operator.prometheus import PrometheusServers
 from presage_operator.registry import Registry
 from presage_operator.server import HttpServer
 from presage_operator.shell import Shell
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CRD_RETRY_SECONDS = 2.0
-QUERY_THREADS = 16
 THINKING_THREADS = 2
 
 
@@ -46,7 +46,7 @@ class Operator:
     ) -> None:
         self._api = api
         self._settings = settings
-        self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="prometheus")
+        self._prometheus = PrometheusServers(settings.prometheus_timeout_seconds)
         self._thinking = ThreadPoolExecutor(THINKING_THREADS, thread_name_prefix="forecast")
         self._metrics = Metrics()
         self._gate = LeaseGate(api, _lease_settings(settings), self._lead)
@@ -56,11 +56,10 @@ class Operator:
             metrics=self._metrics,
             forecaster=forecaster,
             may_act=lambda: self._gate.leading,
-            queries=self._queries,
+            prometheus=self._prometheus,
             thinking=self._thinking,
             passes=asyncio.Semaphore(settings.concurrent_passes),
             identity=settings.identity,
-            prometheus_timeout_seconds=settings.prometheus_timeout_seconds,
         )
         self.registry = Registry(lambda raw: Keeper(raw, self._tools))
         self._shell = Shell(settings.namespaces, self.registry.event, asyncio.get_running_loop())
@@ -98,7 +97,7 @@ class Operator:
         if self._watching:
             await self._shell.stop()
         await self.server.stop()
-        self._queries.shutdown(wait=False, cancel_futures=True)
+        self._prometheus.close()
         self._thinking.shutdown(wait=False, cancel_futures=True)
 
     def _lead(self, leading: bool) -> None:

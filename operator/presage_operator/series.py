@@ -41,10 +41,10 @@ class History:
         """Read the windows that ended since the last call. Raises `MetricsError`, changing nothing."""
         window = self.window_seconds
         end = math.floor(now / window) * window
+        if end == self._until and all(end in rates for rates in self._rates.values()):
+            return
         oldest = end - self._windows() * window + window
         start = max(oldest, self._until - REREAD_WINDOWS * window + window) if self._until else oldest
-        if start > end:
-            return
         answers = await asyncio.gather(
             *(
                 prometheus.range(promql.token_rate(selector, counter, window), start, end, window)
