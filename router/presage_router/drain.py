@@ -32,7 +32,8 @@ class Drain:
             _log.info("drain begins", busy=self._busy())
         earliest = self._began_at + min(timeouts.linger_seconds, timeouts.drain_seconds)
         latest = self._began_at + timeouts.drain_seconds
-        while (now := time.monotonic()) < latest and (now < earliest or self._busy()):
+        # Work begins and ends in many places: looking is simpler than being told, and as good here.
+        while (now := time.monotonic()) < latest and (now < earliest or self._busy()):  # noqa: ASYNC110 - see above
             await asyncio.sleep(_LOOK_SECONDS)
         left = self._busy()
         _log.log(30 if left else 20, "drain ends", left=left, seconds=round(now - self._began_at, 3))

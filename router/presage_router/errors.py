@@ -48,7 +48,7 @@ class Refusal(Exception):  # noqa: N818 - not every refusal is an error: "no roo
 
     def response(self) -> web.Response:
         """Return the HTTP answer: OpenAI's error form, the reason header, Retry-After where it helps."""
-        sent = {headers.REASON: self.reason}
+        sent: dict[str, str] = {headers.REASON: self.reason}
         if self.status in _RETRYABLE:
             sent["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         body = error_body(self.message, self.status, self.reason, self.param)

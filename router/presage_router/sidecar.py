@@ -55,7 +55,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are: listeners as (host, port), the engine's URL, the address that peers know, and peers."""
+    """Where things are: listeners as (host, port), the engine's URL, the host that peers know, the peers."""
 
     engine: str
     front: tuple[str, int]

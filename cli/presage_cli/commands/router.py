@@ -1,7 +1,5 @@
 """`presage router`: run one sidecar; here its shell meets the length predictors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +85,7 @@ def router(  # noqa: PLR0917 - typer reads options from parameters
         raise typer.Exit(2) from None
 
 
-def _places(
+def _places(  # noqa: PLR0917 - the options, as typer gives them
     engine: str,
     front: str,
     peer: str,
@@ -95,7 +93,7 @@ def _places(
     peers_file: Path | None,
     endpointslices: str | None,
     namespace: str,
-) -> Places:
+) -> "Places":
     import os  # noqa: PLC0415
 
     from presage_router.addresses import check_url, split_address  # noqa: PLC0415
@@ -126,7 +124,7 @@ def _places(
     )
 
 
-def _predictor(name: str) -> LengthPredictor:
+def _predictor(name: str) -> "LengthPredictor":
     """Build the length predictor that the configuration names. Raises ConfigError."""
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
     from presage_router.config import ConfigError  # noqa: PLC0415

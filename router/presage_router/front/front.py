@@ -37,7 +37,7 @@ _OURS_TO_ANSWER_FOR = ("upstream-failed", "upstream-timeout")
 class Front:
     """The front listener's handlers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - its parts, wired once
         self,
         config: RouterConfig,
         guard: Guard,

@@ -5,13 +5,16 @@ that a lost message or a restarted guard delays a request and never strands it.
 """
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from presage_router.front.queue import FrontQueue
 from presage_router.front.reach import Reach
 from presage_router.peers.table import Peer
 from presage_router.wire import WaitingNote
+
+if TYPE_CHECKING:
+    from presage_router.front.queue import FrontQueue
 
 OFFER_SECONDS = 0.25
 

@@ -13,7 +13,7 @@ from presage_policies.routing import PICKS, Bid, Pick, PickState, PrefixIndex
 
 from presage_router.answers import Answer, UnavailableError
 from presage_router.config import RouterConfig
-from presage_router.errors import Refusal
+from presage_router.errors import Reason, Refusal
 from presage_router.front.queue import FrontQueue, Place
 from presage_router.front.reach import Reach
 from presage_router.front.trace import Trace
@@ -101,7 +101,7 @@ class Placing:
         try:
             return await self._bids(job, trace, avoid)
         except Refusal:
-            reason = "upstream-failed" if error.reason == "upstream-failed" else "no-endpoints"
+            reason: Reason = "upstream-failed" if error.reason == "upstream-failed" else "no-endpoints"
             raise Refusal(reason, f"{error}, and there is no other instance") from error
 
     def _best(self, bids: dict[str, Bid], job: Job) -> Place | None:

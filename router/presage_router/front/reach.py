@@ -26,7 +26,7 @@ _MOST_TOLD = 32  # of many guards, random ones hear of waiting requests each tim
 class Reach:
     """Asks, forwards and offers to guards by id; keeps the standing of peers up to date."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - its parts, wired once
         self,
         config: RouterConfig,
         table: PeerTable,
@@ -58,7 +58,7 @@ class Reach:
         return [*ids, self.self_id] if self._guard.open else ids
 
     async def bids(self, ids: Sequence[str], request: BidRequest) -> tuple[dict[str, Bid], bool]:
-        """Ask for bids at the same time; return those that came, in the order of asking, and whether any is late."""
+        """Ask all at the same time; return the bids in the order of asking, and whether any came late."""
         found: dict[str, Bid] = {}
         remote = [peer for peer in ids if peer != self.self_id]
         tasks = {peer: asyncio.ensure_future(self._remote_bid(peer, request)) for peer in remote}

@@ -24,15 +24,15 @@ class Door(Protocol):
     """What an answer tells its guard."""
 
     def tokens_seen(self, admitted: Admitted, tokens: int, now: float) -> None:
-        """So many tokens are out by now."""
+        """Note that so many tokens are out by now."""
         ...
 
     def finished(self, admitted: Admitted, tokens: int, prompt_tokens: int | None) -> None:
-        """The answer is complete."""
+        """Note that the answer is complete."""
         ...
 
     def abandoned(self, admitted: Admitted) -> None:
-        """The answer ended otherwise."""
+        """Note that the answer ended otherwise."""
         ...
 
 

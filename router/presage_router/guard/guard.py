@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 import structlog
@@ -23,6 +23,9 @@ from presage_router.guard.ledger import Admitted, Ledger
 from presage_router.jobs import Job
 from presage_router.metrics import Metrics
 from presage_router.sse import StreamMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _log = structlog.get_logger("presage.router")
 _SELF = "self"
@@ -216,7 +219,7 @@ class Guard:
         ttft = admitted.waited + first - admitted.admitted_at
         return self._objectives.met_by(ttft, (last - first) / steps if steps else None)
 
-    def _engine_changed(self, ready: bool) -> None:  # noqa: FBT001 - a listener's signature
+    def _engine_changed(self, ready: bool) -> None:
         if ready:
             self.ledger.resize(self.ledger.profile, self.engine.kv_capacity_tokens)
             self._prefixes = PrefixIndex()  # a restarted engine has an empty cache

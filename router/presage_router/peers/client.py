@@ -116,16 +116,16 @@ def _wire_headers(job: Job, waited: float, reservation: str | None) -> Headers:
 
 
 async def _first_byte(response: aiohttp.ClientResponse, idle_seconds: float) -> Answer:
+    reason = response.headers.get(headers.REASON)
     try:
-        reason = response.headers.get(headers.REASON)
-        if reason is not None:
-            await response.read()
-            raise _refused(reason)
         first = await response.content.readany()
-        return RemoteAnswer(response, first, idle_seconds)
     except BaseException:
         response.close()
         raise
+    if reason is not None:
+        response.release()
+        raise _refused(reason)
+    return RemoteAnswer(response, first, idle_seconds)
 
 
 def _refused(reason: str) -> Exception:

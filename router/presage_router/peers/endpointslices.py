@@ -53,7 +53,7 @@ class ApiServer:
         )
         if not host:
             raise ConfigError(
-                "KUBERNETES_SERVICE_HOST is not set: --endpointslices works inside a pod only; use --peers-file"
+                "KUBERNETES_SERVICE_HOST is not set: --endpointslices works in a pod only; use --peers-file"
             )
         return cls(f"https://{join_address(host, int(port))}", account / "token", account / "ca.crt")
 
