@@ -7,6 +7,7 @@ dependencies can run that role.
 import typer
 
 from presage_cli.commands.crds import crds
+from presage_cli.commands.demo import demo
 from presage_cli.commands.demo_history import demo_history
 from presage_cli.commands.engine import engine
 from presage_cli.commands.operator import operator
@@ -32,6 +33,7 @@ def presage() -> None:
 app.command()(crds)
 app.command()(engine)
 app.command()(operator)
+app.command()(demo)
 app.command()(replay)
 app.command()(router)
 app.command(hidden=True)(demo_history)

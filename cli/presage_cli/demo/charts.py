@@ -12,7 +12,7 @@ from itertools import pairwise
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640.0, 250.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 12.0, 12.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,11 @@ class Chart:
     def upright(self, value: float, css: str, text: str) -> None:
         """Draw a vertical rule with a word on it."""
         x = self._x(value)
+        near_edge = x > WIDTH * 0.8
+        anchor = "end" if near_edge else "start"
         self._marks.append(
             f'<line class="rule {css}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-            + _text(text, f"note {css}", x + 4, HEIGHT - BOTTOM - 6, "start")
+            + _text(text, f"note {css}", x - 4 if near_edge else x + 4, HEIGHT - BOTTOM - 6, anchor)
         )
 
     def dots(self, points: Points, css: str, hint: Callable[[float, float], str]) -> None:

@@ -64,10 +64,10 @@ def _headline(document: dict[str, Any], run: Run) -> str:
         figures_of, css = document[service], figures.service_css(run, service)
         tiles.append(
             f'<div class="tile {css}"><h3>{escape(service)}</h3>'
-            f'<p class="big">{_shown(figures_of["slo_attainment"], "percent")}</p>'
+            f'<p class="big">{shown(figures_of["slo_attainment"], "percent")}</p>'
             "<p>within both objectives</p>"
-            f"<p><b>{_shown(figures_of['ttft_p99_ms'], 'ms')}</b> TTFT p99 · "
-            f"<b>{_shown(figures_of['replica_seconds'], 'plain')}</b> replica-seconds</p></div>"
+            f"<p><b>{shown(figures_of['ttft_p99_ms'], 'ms')}</b> TTFT p99 · "
+            f"<b>{shown(figures_of['replica_seconds'], 'plain')}</b> replica-seconds</p></div>"
         )
     return "".join(tiles)
 
@@ -82,7 +82,7 @@ def _verdict(document: dict[str, Any], run: Run) -> str:
 def _results(document: dict[str, Any], run: Run) -> str:
     rows = []
     for key, label, form in FIGURES:
-        cells = "".join(f"<td>{_shown(document[name][key], form)}</td>" for name in run.plan.service_names)
+        cells = "".join(f"<td>{shown(document[name][key], form)}</td>" for name in run.plan.service_names)
         rows.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
     return "".join(rows)
 
@@ -124,7 +124,8 @@ def _clock(run: Run, seconds: float | None) -> str:
     return f"{seconds:.1f} s <small>({figures.trace_clock(run.plan, seconds)})</small>"
 
 
-def _shown(value: float | None, form: str) -> str:
+def shown(value: float | None, form: str) -> str:
+    """Write a figure out: percent, ms, or a plain number; none when there is none."""
     if value is None:
         return "none"
     if form == "percent":

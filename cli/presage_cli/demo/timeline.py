@@ -41,6 +41,7 @@ class ServiceTimeline:
     ready: list[Step] = field(default_factory=list)  # pods that are ready
     forecast: list[tuple[float, float]] = field(default_factory=list)  # (time, tokens per second)
     desired: list[Step] = field(default_factory=list)  # what the operator's last decision calls for
+    reason: str = ""  # the operator's words for it
 
     def peak_replicas(self, start: float, end: float) -> int:
         """Return the most pods that existed at one instant within [start, end]."""
@@ -77,6 +78,12 @@ class Timeline:
             (names.add if ready else names.discard)(name)
             _append(line.ready, Step(at, len(names)))
 
+    def pods_listed(self, service: str, names: set[str], at: float) -> None:
+        """Note that these are all the pods there are: others that were seen are gone."""
+        for name, pod in list(self.services[service].pods.items()):
+            if pod.gone is None and name not in names:
+                self.pod_gone(service, name, at)
+
     def pod_gone(self, service: str, name: str, at: float) -> None:
         """Note that a pod was deleted."""
         with self._lock:
@@ -92,10 +99,13 @@ class Timeline:
         with self._lock:
             _append(self.services[service].asked, Step(at, replicas))
 
-    def decision_seen(self, service: str, desired: int | None, forecast: float | None, at: float) -> None:
-        """Note what the operator's status says: the desired replicas and the forecast, tokens per second."""
+    def decision_seen(
+        self, service: str, desired: int | None, forecast: float | None, at: float, reason: str = ""
+    ) -> None:
+        """Note the operator's status: desired replicas, forecast in tokens per second, the reason."""
         with self._lock:
             line = self.services[service]
+            line.reason = reason
             if desired is not None:
                 _append(line.desired, Step(at, desired))
             if forecast is not None:
