@@ -91,6 +91,7 @@ class Keeper:
         """Take in the object as it is now; a change of its spec starts a pass at once."""
         changed = raw["metadata"].get("generation") != self._raw["metadata"].get("generation")
         self._raw = raw
+        self._status.saw(_stored_status(raw))
         if changed:
             self._wake.set()
 

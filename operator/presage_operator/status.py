@@ -66,6 +66,10 @@ class StatusWriter:
         """What the API has, as far as is known."""
         return self._stored
 
+    def saw(self, stored: LLMServiceStatus) -> None:
+        """Take note of what the API has now: what somebody else changed is put right by the next pass."""
+        self._stored = stored
+
     def due(self, status: LLMServiceStatus, now: float) -> bool:
         """Whether this status is worth a write at `now`."""
         if status == self._stored:

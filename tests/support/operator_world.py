@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +244,9 @@ class Service:
     def _make_ready(self, pod: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         condition = {"type": "Ready", "status": "True", "lastTransitionTime": stamp}
-        patch = json.dumps({"status": {"phase": "Running", "conditions": [condition]}})
+        address = f"10.88.{zlib.crc32(pod.encode()) % 250}.{zlib.adler32(pod.encode()) % 250 + 1}"
+        running = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [condition]}
+        patch = json.dumps({"status": running})
         with contextlib.suppress(Exception):  # it may have been deleted meanwhile
             self.cluster.kube(
                 "patch", "-n", self.namespace, "pod", pod, "--subresource=status", "--type=merge", "-p", patch
