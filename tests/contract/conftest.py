@@ -94,7 +94,8 @@ class Pod:
         )
         port = self.engine_url.rsplit(":", 1)[1]
         self.engine = self._run(
-            "engine", "--profile", profile, "--model", MODEL, "--host", self.host, "--port", port
+            "engine", "--profile", profile, "--model", MODEL, "--host", self.host, "--port", port,
+            "--stream-interval", "8",
         )  # fmt: skip
         self.sidecar = self._run(
             "router", "--config", config, "--engine", self.engine_url, "--front", self.front,
