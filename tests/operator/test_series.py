@@ -16,7 +16,7 @@ rates = st.lists(st.one_of(st.just(math.nan), st.floats(0, 1e6)), min_size=1, ma
 def test_chunks_cover_the_grid_once_and_stay_under_the_limit(
     start: int, points: int, step: int, limit: int
 ) -> None:
-    """Every point of start, start+step, … end is in exactly one chunk, and no chunk has more than the limit."""
+    """Every point of the grid is in exactly one chunk, and no chunk has more than the limit."""
     end = start + points * step
     asked = [list(range(first, last + 1, step)) for first, last in chunks(start, end, step, limit)]
     assert [at for chunk in asked for at in chunk] == list(range(start, end + 1, step))
