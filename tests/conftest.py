@@ -10,10 +10,14 @@ from presage_sandbox import lifecycle
 from presage_sandbox.binaries import not_at_hand
 from presage_sandbox.catalogue import CONTROL_PLANE
 from presage_sandbox.cluster import Cluster
+from presage_sandbox.daemon import load_node
+from presage_sandbox.images import project
 from presage_sandbox.layout import Options
+from presage_sandbox.node.cluster import NodeCluster
 from presage_sandbox.progress import on_terminal
 
 REUSE = "PRESAGE_TEST_SANDBOX"  # state folder of a sandbox that already runs
+REUSE_NODE = "PRESAGE_TEST_NODE_SANDBOX"  # the same for one with a real node
 CRD = Path(__file__).parent.parent / "crds" / "presage.dev_llmservices.yaml"
 
 
@@ -48,3 +52,29 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kube("create", "namespace", name)
     yield name
     cluster.kube("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeCluster]:
+    """Sandbox with a real node and the project's image; $PRESAGE_TEST_NODE_SANDBOX=STATE reuses one."""
+    reused = os.environ.get(REUSE_NODE)
+    if reused:
+        yield NodeCluster.of(Path(reused))
+        return
+    if os.geteuid() != 0:
+        pytest.skip("a real node needs root")
+    node = load_node()
+    node.check()
+    missing = not_at_hand((*CONTROL_PLANE, *node.binaries()))
+    if missing:
+        pytest.fail(f"the sandbox's programs {missing} are not built: run `make binaries` (needs Go) first")
+    image = project.build(on_terminal())
+    state = tmp_path_factory.mktemp("node") / "state"
+    cluster = NodeCluster(
+        lifecycle.up(state, Options(node=True, scrape_interval_seconds=1), None, on_terminal())
+    )
+    try:
+        cluster.load(image)
+        yield cluster
+    finally:
+        lifecycle.down(state, on_terminal())

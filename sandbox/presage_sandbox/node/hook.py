@@ -46,6 +46,7 @@ class RealNode:
     async def start(self, layout: Layout, runner: ProgramRunner) -> None:
         """Start the node and return when it is Ready and offers its GPUs."""
         enclose(layout)
+        network.route_services(layout)
         try:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._start_kubelet(layout, runner))

@@ -1,14 +1,17 @@
 """The pods' network: a routed link for each pod, and the rules of Services."""
 
 import json
+import subprocess
 from typing import Any
 
 import yaml
 
+from presage_sandbox.errors import SandboxError
 from presage_sandbox.health import answers_ok
 from presage_sandbox.identities import NODE_NAME
-from presage_sandbox.layout import LOOPBACK, POD_CIDR, Layout
+from presage_sandbox.layout import LOOPBACK, POD_CIDR, SERVICE_CIDR, Layout
 from presage_sandbox.node.paths import CNI_CONFIG, HOME
+from presage_sandbox.node.requirements import program
 from presage_sandbox.program import Program
 
 HEALTH_PORT = 10256
@@ -56,6 +59,18 @@ def kube_proxy_configuration(layout: Layout) -> dict[str, Any]:
         "nftables": {"minSyncPeriod": "100ms"},  # a new pod gets traffic at once; one node has few rules
         "oomScoreAdj": 0,
     }
+
+
+def route_services(layout: Layout) -> None:
+    """Give the node's own programs a way to ClusterIPs, which kube-proxy then turns into pods.
+
+    Must run in the node's network namespace. It has no default route, so without this one a
+    connection to a ClusterIP would be unreachable before any rule sees it.
+    """
+    command = [program("ip"), "route", "replace", SERVICE_CIDR, "dev", "lo", "src", layout.address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - argv is ours
+    if done.returncode != 0:
+        raise SandboxError(f"cannot route {SERVICE_CIDR} on the node: {done.stderr.strip()}")
 
 
 def kube_proxy(layout: Layout) -> Program:
