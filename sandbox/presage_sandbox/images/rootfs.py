@@ -18,7 +18,7 @@ from presage_sandbox.images.oci import Layer
 from presage_sandbox.progress import Progress
 
 SUITE = "bookworm"
-PACKAGES = ("python3", "ca-certificates")
+PACKAGES = ("python3", "ca-certificates", "libstdc++6")  # numpy is C++ and brings no libstdc++
 # What a container never reads: half of the installed size. Removed at the end, since packages use
 # some of it while they are installed.
 LEFT_OUT = (
