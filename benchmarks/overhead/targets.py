@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOST = "127.0.0.1"
-UPSTREAM_PORT = 18200
-SIDECAR_PORT = 18000
-PEER_PORT = 18100
-SGLANG_PORT = 18300
 START_SECONDS = 60
 STOP_SECONDS = 15
 
@@ -32,10 +29,10 @@ _PROFILE = {
     "name": "bench",
     "coefficients": {
         "fixed": 0.001,
-        "per_token": 1.0e-9,
-        "per_sequence": 1.0e-9,
-        "per_kv_token": 1.0e-12,
-        "per_prefill_attention": 1.0e-15,
+        "per_token": 0.0,
+        "per_sequence": 0.0,
+        "per_kv_token": 0.0,
+        "per_prefill_attention": 0.0,
     },
     "kv_capacity_tokens": 16_000_000,
     "max_sequences": 4096,
@@ -57,12 +54,13 @@ def all_targets(names: tuple[str, ...]) -> Iterator[list[Target]]:
     """Start the upstream and the routers named; they end with the block."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        upstream = [sys.executable, "-m", "benchmarks.overhead.upstream", HOST, str(UPSTREAM_PORT)]
-        stack.enter_context(_process(upstream, UPSTREAM_PORT, folder))
-        targets = [Target("direct", UPSTREAM_PORT, None)]
+        engine, sidecar, peer, sglang, metrics = _free_ports(5)
+        upstream = [sys.executable, "-m", "benchmarks.overhead.upstream", HOST, str(engine)]
+        stack.enter_context(_process(upstream, engine, folder))
+        targets = [Target("direct", engine, None)]
         for name, port, command in (
-            ("presage", SIDECAR_PORT, _sidecar(folder)),
-            ("sglang-router", SGLANG_PORT, _sglang()),
+            ("presage", sidecar, _sidecar(folder, engine, sidecar, peer)),
+            ("sglang-router", sglang, _sglang(engine, sglang, metrics)),
         ):
             if name in names:
                 process = stack.enter_context(_process(command, port, folder))
@@ -70,7 +68,15 @@ def all_targets(names: tuple[str, ...]) -> Iterator[list[Target]]:
         yield targets
 
 
-def _sidecar(folder: Path) -> list[str]:
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _sidecar(folder: Path, engine: int, front: int, peer: int) -> list[str]:
     profile = folder / "profile.json"
     profile.write_text(json.dumps(_PROFILE), encoding="utf-8")
     config = folder / "router.json"
@@ -79,29 +85,27 @@ def _sidecar(folder: Path) -> list[str]:
         encoding="utf-8",
     )
     peers = folder / "peers.json"
-    peers.write_text(
-        json.dumps([{"front": f"{HOST}:{SIDECAR_PORT}", "peer": f"{HOST}:{PEER_PORT}"}]), encoding="utf-8"
-    )
+    peers.write_text(json.dumps([{"front": f"{HOST}:{front}", "peer": f"{HOST}:{peer}"}]), encoding="utf-8")
     presage = str(Path(sys.executable).with_name("presage"))
     flags = {
         "--config": config,
-        "--engine": f"http://{HOST}:{UPSTREAM_PORT}",
-        "--front": f"{HOST}:{SIDECAR_PORT}",
-        "--peer": f"{HOST}:{PEER_PORT}",
+        "--engine": f"http://{HOST}:{engine}",
+        "--front": f"{HOST}:{front}",
+        "--peer": f"{HOST}:{peer}",
         "--advertise": HOST,
         "--peers-file": peers,
     }
     return [presage, "router", *(str(part) for pair in flags.items() for part in pair)]
 
 
-def _sglang() -> list[str]:
+def _sglang(engine: int, port: int, metrics: int) -> list[str]:
     flags = {
         "--host": HOST,
-        "--port": SGLANG_PORT,
-        "--worker-urls": f"http://{HOST}:{UPSTREAM_PORT}",
+        "--port": port,
+        "--worker-urls": f"http://{HOST}:{engine}",
         "--policy": "round_robin",
         "--log-level": "warn",
-        "--prometheus-port": SGLANG_PORT + 1,
+        "--prometheus-port": metrics,
     }
     return [
         sys.executable,
