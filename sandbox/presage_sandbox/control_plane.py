@@ -88,6 +88,8 @@ def apiserver(layout: Layout) -> Program:
             f"--token-auth-file={layout.state / 'tokens.csv'}",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged",
+            # Ends watches when told to stop; otherwise they hold a restart up for a minute.
+            "--shutdown-watch-termination-grace-period=2s",
             *_apiserver_and_pods(layout),
         ),
         address=layout.published_apiserver_url,

@@ -25,7 +25,7 @@ from presage_sandbox.forwarder import publish
 from presage_sandbox.layout import LOOPBACK, Layout
 from presage_sandbox.namespaces import run_in_namespaces
 from presage_sandbox.node_hook import NodeHook
-from presage_sandbox.prometheus import start_prometheus
+from presage_sandbox.prometheus import prepare_prometheus, prometheus
 from presage_sandbox.supervisor import Supervisor
 
 FAILURE = "failure.txt"  # why the last start failed, for `up`
@@ -93,8 +93,9 @@ async def _supervise(layout: Layout, listeners: dict[str, socket.socket], node: 
 
 
 async def _start(supervisor: Supervisor, node: NodeHook | None) -> None:
+    await prepare_prometheus(supervisor)  # first, because only here the user's own input can be bad
     await start_control_plane(supervisor)
-    await start_prometheus(supervisor)
+    await supervisor.run(prometheus(supervisor.layout))
     if node is not None:
         await node.start(supervisor.layout, supervisor)
     await supervisor.confirm()

@@ -244,7 +244,11 @@ def _restore_host(state: Path) -> None:
     """Have the node put the host back; after a clean stop it finds nothing to do."""
     if not (state / "node").exists():
         return
-    load_node().restore_host(Layout.read(state))
+    try:
+        layout = Layout.read(state)
+    except SandboxError:  # missing or damaged: what to restore depends on the state folder alone
+        layout = plan(state, Options(node=True), {})
+    load_node().restore_host(layout)
 
 
 def _remove_files(state: Path) -> None:

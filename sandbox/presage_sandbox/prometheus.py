@@ -16,8 +16,8 @@ SIDECAR_PORT = 8100  # where every sidecar serves /metrics (docs/architecture.md
 POD = "__meta_kubernetes_pod"
 
 
-async def start_prometheus(supervisor: Supervisor) -> None:
-    """Write the configuration, load the history where one is given, start."""
+async def prepare_prometheus(supervisor: Supervisor) -> None:
+    """Write the configuration and load the history where one is given; SandboxError when it is bad."""
     layout = supervisor.layout
     layout.targets.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(configuration(layout), sort_keys=False)
@@ -25,7 +25,6 @@ async def start_prometheus(supervisor: Supervisor) -> None:
     if layout.options.prometheus_history is not None:
         supervisor.say(f"loading {layout.options.prometheus_history} into Prometheus")
         await load_history(layout, Path(layout.options.prometheus_history))
-    await supervisor.run(prometheus(layout))
 
 
 def prometheus(layout: Layout) -> Program:
