@@ -8,24 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from presage_policies.rates import TokenRates as TokenRates
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRates:
-    """Prompt and output tokens per second."""
-
-    prompt: float
-    output: float
-
-    @property
-    def total(self) -> float:
-        """Both kinds together, tokens per second."""
-        return self.prompt + self.output
-
-    def scaled(self, factor: float) -> "TokenRates":
-        """Return both rates times `factor`."""
-        return TokenRates(self.prompt * factor, self.output * factor)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

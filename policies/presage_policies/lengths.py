@@ -5,7 +5,7 @@ prediction is a handful of quantiles, small enough to travel in a header.
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,10 +98,10 @@ class LengthDistribution:
             return 0.0
         if tokens >= self.tokens[-1]:
             return 1.0
-        k = bisect_left(self.tokens, tokens)
-        t0, t1 = self.tokens[max(k - 1, 0)], self.tokens[k]
-        p0, p1 = self.levels[max(k - 1, 0)], self.levels[k]
-        return p1 if t1 == t0 else p0 + (p1 - p0) * (tokens - t0) / (t1 - t0)
+        k = bisect_right(self.tokens, tokens)  # the first quantile beyond: tokens[k-1] <= tokens < tokens[k]
+        t0, t1 = self.tokens[k - 1], self.tokens[k]
+        p0, p1 = self.levels[k - 1], self.levels[k]
+        return p0 + (p1 - p0) * (tokens - t0) / (t1 - t0)
 
     def capped(self, max_tokens: int | None) -> "LengthDistribution":
         """Return the distribution cut at the request's `max_tokens` (None: unchanged)."""
