@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from presage_policies.rates import TokenRates as TokenRates
+from presage_policies.rates import TokenRates as TokenRates  # noqa: PLC0414 - others read it from here
 
 Floats = NDArray[np.float64]
 
