@@ -10,10 +10,10 @@ from presage_sandbox import lifecycle
 from presage_sandbox.binaries import not_at_hand
 from presage_sandbox.catalogue import CONTROL_PLANE
 from presage_sandbox.cluster import Cluster
-from presage_sandbox.daemon import load_node
 from presage_sandbox.images import project
 from presage_sandbox.layout import Options
 from presage_sandbox.node.cluster import NodeCluster
+from presage_sandbox.node_hook import load_node
 from presage_sandbox.progress import on_terminal
 
 REUSE = "PRESAGE_TEST_SANDBOX"  # state folder of a sandbox that already runs

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import fcntl
-import importlib
 import os
 import signal
 import socket
@@ -22,19 +21,11 @@ from presage_sandbox import control
 from presage_sandbox.control_plane import start_control_plane
 from presage_sandbox.errors import SandboxError
 from presage_sandbox.forwarder import publish
-from presage_sandbox.layout import LOOPBACK, Layout
+from presage_sandbox.layout import FAILURE, LOOPBACK, Layout
 from presage_sandbox.namespaces import run_in_namespaces
-from presage_sandbox.node_hook import NodeHook
+from presage_sandbox.node_hook import NodeHook, load_node
 from presage_sandbox.prometheus import prepare_prometheus, prometheus
 from presage_sandbox.supervisor import Supervisor
-
-FAILURE = "failure.txt"  # why the last start failed, for `up`
-
-
-def load_node() -> NodeHook:
-    """Load the real node, by name: without --node its code is never loaded."""
-    hook: NodeHook = importlib.import_module("presage_sandbox.node").node()
-    return hook
 
 
 def main(state: Path) -> int:

@@ -29,6 +29,7 @@ NODE_PORTS = {
     "scheduler": 10259,
     "prometheus": 9090,
 }
+FAILURE = "failure.txt"  # in the state folder: why the last start failed, from the daemon to `up`
 PUBLISHED = ("apiserver", "prometheus")  # what people and tests on this machine talk to
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from presage_sandbox import control, processes
 from presage_sandbox.binaries import find_binaries
 from presage_sandbox.catalogue import CONTROL_PLANE
-from presage_sandbox.daemon import FAILURE, load_node
 from presage_sandbox.errors import SandboxError
-from presage_sandbox.layout import Layout, Options, identity_of, plan
+from presage_sandbox.layout import FAILURE, Layout, Options, identity_of, plan
+from presage_sandbox.node_hook import load_node
 from presage_sandbox.progress import Progress, Step
 
 POLL_SECONDS = 0.1

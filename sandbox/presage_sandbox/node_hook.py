@@ -13,6 +13,7 @@
    again, so it must be idempotent and read all it needs from the state folder.
 """
 
+import importlib
 from typing import Protocol
 
 from presage_sandbox.layout import Layout
@@ -52,3 +53,9 @@ class NodeHook(Protocol):
 
     def restore_host(self, layout: Layout) -> None:
         """Put the host back as `prepare_host` found it; idempotent, also after a crash."""
+
+
+def load_node() -> NodeHook:
+    """Load the real node, by name: without --node its code is never loaded."""
+    hook: NodeHook = importlib.import_module("presage_sandbox.node").node()
+    return hook

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from presage_sandbox import lifecycle, processes
 from presage_sandbox.cluster import Cluster
-from presage_sandbox.daemon import load_node
 from presage_sandbox.layout import Layout, Options, identity_of
 from presage_sandbox.node.cgroups import name_of
+from presage_sandbox.node_hook import load_node
 from presage_sandbox.progress import on_terminal
 
 pytestmark = pytest.mark.node
