@@ -55,7 +55,7 @@ class Prometheus:
         self._read_seconds = timeout_seconds
         self._client = PrometheusConnect(
             url=address.rstrip("/"),
-            retry=Retry(total=0),
+            retry=Retry(0, read=False),
             timeout=(CONNECT_SECONDS, timeout_seconds),  # type: ignore[arg-type]  # handed on to requests, which takes both
         )
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -300,17 +301,26 @@ class OperatorProcess:
         return f"http://127.0.0.1:{self.port}"
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextlib.contextmanager
 def operator_process(
-    cluster: Cluster, namespace: str, port: int, log: Path, lease_seconds: int = 3
+    cluster: Cluster, namespace: str, log: Path, *, lease_seconds: int = 3, everywhere: bool = False
 ) -> Iterator[OperatorProcess]:
-    """Run an operator for one namespace, whose lease is there too; ended with SIGTERM if it still runs."""
+    """Run an operator for one namespace or all; its lease is in `namespace`. Ended with SIGTERM at last."""
+    port = free_port()
+    scope = [] if everywhere else [f"--namespace={namespace}"]
     command = [
         sys.executable,
         "-c",
         "from presage_cli.main import app; app()",
         "operator",
-        f"--namespace={namespace}",
+        *scope,
         f"--lease-namespace={namespace}",
         "--host=127.0.0.1",
         f"--port={port}",
