@@ -140,7 +140,7 @@ class SmallEngine:
             await self.first_token.wait()
             await self.go_on.wait()
             await asyncio.sleep(tokens * self.token_seconds)
-            usage = {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens}
+            usage = _usage(body, tokens)
             message = {"role": "assistant", "content": "x " * tokens}
             choices = [{"index": 0, "message": message, "finish_reason": "length"}]
             return web.json_response({"object": "chat.completion", "choices": choices, "usage": usage})
@@ -156,7 +156,9 @@ class SmallEngine:
             if sent > self.tokens_a_chunk:
                 await self.go_on.wait()
                 await asyncio.sleep(self.token_seconds)
-            await response.write(self._event({"content": f" t{sent}" + "." * self.padding}, sent if wanted else None))
+            await response.write(
+                self._event({"content": f" t{sent}" + "." * self.padding}, sent if wanted else None)
+            )
             if self.die_after is not None and sent >= self.die_after:
                 assert request.transport is not None
                 request.transport.abort()
@@ -164,7 +166,7 @@ class SmallEngine:
             if self.end_early_after is not None and sent >= self.end_early_after:
                 return response
         if wanted:
-            usage = {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens}
+            usage = _usage(body, tokens)
             await response.write(_sse({"choices": [], "usage": usage}))
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -173,8 +175,14 @@ class SmallEngine:
     def _event(delta: dict[str, str], tokens: int | None) -> bytes:
         event: dict[str, Any] = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
         if tokens is not None:
-            event["usage"] = {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens}
+            event["usage"] = {"prompt_tokens": 5, "completion_tokens": tokens}
         return _sse(event)
+
+
+def _usage(body: dict[str, Any], tokens: int) -> dict[str, int]:
+    """Four characters a token, sixteen for each message's frame."""
+    prompt = round(sum(len(m["content"]) + 16 for m in body.get("messages", [])) / 4)
+    return {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
 
 
 def _sse(document: dict[str, Any]) -> bytes:
@@ -234,7 +242,7 @@ class Fleet:
         """Return a configuration for tests: short waits, no linger."""
         if not self.profile.exists():
             self.profile.write_text(json.dumps(PROFILE))
-        timeouts = {"connectSeconds": 1, "firstByteSeconds": 5, "idleSeconds": 2, "lingerSeconds": 0}
+        timeouts = {"connectSeconds": 1, "firstByteSeconds": 10, "idleSeconds": 10, "lingerSeconds": 0}
         document = {
             "service": "chat",
             "model": MODEL,

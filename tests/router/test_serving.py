@@ -130,7 +130,9 @@ async def test_a_body_beyond_the_limit_is_refused(fleet: Any, chunked: bool) -> 
         assert response.headers["x-presage-reason"] == "body-too-large"
 
 
-async def test_a_client_that_leaves_cancels_its_request(fleet: Any, small_engine: Any, eventually: Any) -> None:
+async def test_a_client_that_leaves_cancels_its_request(
+    fleet: Any, small_engine: Any, eventually: Any
+) -> None:
     """Closing the connection aborts the request at the engine at once, here and over a peer."""
     own = await fleet.add(small_engine(healthy=False), ready=False)
     served = await fleet.add()
@@ -263,7 +265,9 @@ async def test_many_streams_half_of_them_cut(fleet: Any, small_engine: Any, even
     assert sum(total.values()) == 64
     assert total["ok"] >= 32
     for pod in fleet.pods:
-        assert [pod.metric(n) for n in ("relays", "waiting_requests", "inflight_requests", "kv_usage")] == [0] * 4
+        assert [pod.metric(n) for n in ("relays", "waiting_requests", "inflight_requests", "kv_usage")] == [
+            0
+        ] * 4
         assert pod.engine.most_running <= 8  # max_sequences: the engine itself never queued
 
 

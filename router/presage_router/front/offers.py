@@ -45,7 +45,7 @@ class Offers:
                 self._offer(self._shuffled())
 
     def _shuffled(self) -> list[str]:
-        others = [peer for peer in self._reach.candidates() if peer != self._reach.self_id]
+        others = self._reach.all_others()
         return [others[i] for i in self._rng.permutation(len(others))]
 
     def _offer(self, peers: list[str]) -> None:

@@ -57,6 +57,10 @@ class Reach:
         ids = [peer.id for peer in self._table.usable(time.monotonic())]
         return [*ids, self.self_id] if self._guard.open else ids
 
+    def all_others(self) -> list[str]:
+        """Return the ids of all other guards, those put aside too: a message to them costs nothing."""
+        return [peer.id for peer in self._table.others]
+
     async def bids(self, ids: Sequence[str], request: BidRequest) -> tuple[dict[str, Bid], bool]:
         """Ask all at the same time; return the bids in the order of asking, and whether any came late."""
         found: dict[str, Bid] = {}
@@ -85,7 +89,7 @@ class Reach:
             bid = await self._client.bid(peer, request, self.config.bid_milliseconds / 1000)
         except UnavailableError:
             self._metrics.bids["refused"].inc()
-            self._table.failed(peer, now, certain=True)
+            self._table.refused(peer, now)
             return None, False
         except TimeoutError:
             self._metrics.bids["late"].inc()

@@ -87,7 +87,7 @@ class PeerTable:
         return sum(1 for peer in self.others if self.is_aside(peer.id, now))
 
     def failed(self, peer_id: str, now: float, *, certain: bool = False) -> None:
-        """Note a failure; `certain` (connection refused, not ready) puts the peer aside at once."""
+        """Note a failure; `certain` (connection refused) puts the peer aside at once."""
         if peer_id not in self._peers or peer_id == self.self_id:
             return
         standing = self._standing.setdefault(peer_id, _Standing())
@@ -96,6 +96,11 @@ class PeerTable:
         if standing.failures >= needed:
             doublings = min(standing.failures - needed, _LARGEST_DOUBLING)
             standing.aside_until = now + min(_FIRST_ASIDE_SECONDS * 2**doublings, _LONGEST_ASIDE_SECONDS)
+
+    def refused(self, peer_id: str, now: float) -> None:
+        """Note that a peer is there and wants nothing new: it is asked again soon, however often it says so."""
+        if peer_id in self._peers and peer_id != self.self_id:
+            self._standing[peer_id] = _Standing(failures=0, aside_until=now + _FIRST_ASIDE_SECONDS)
 
     def succeeded(self, peer_id: str) -> None:
         """Note that a peer answered: it is in good standing again."""
