@@ -168,13 +168,19 @@ def test_editors_edit_and_viewers_view(release: Helm, cluster: Cluster, namespac
     assert not can(cluster, change, "viewor", namespace)
 
 
+@pytest.mark.parametrize("chosen", [False, True], ids=["everywhere", "in chosen namespaces"])
 def test_the_operator_works_with_these_rights(
-    release: Helm, cluster: Cluster, namespace: str, tmp_path: Path
+    chosen: bool, release: Helm, cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     """A real operator under the chart's ServiceAccount reports and configures, and is refused nothing."""
+    if chosen:
+        flags = ("--namespace", NAMESPACE, "--set", f"operator.namespaces={{{namespace}}}")
+        release("upgrade", "presage", str(CHART), *flags)
+        assert not can(cluster, "list llmservices.presage.dev", ACCOUNT, "default")
     apply(cluster, namespace, TARGET)
     apply(cluster, namespace, SERVICE)
-    with operator_as_installed(cluster, tmp_path) as log:
+    watched = (f"--namespace={namespace}",) if chosen else ()
+    with operator_as_installed(cluster, tmp_path, *watched) as log:
         status = ("-n", namespace, "get", "llmsvc", "chat", "-o")
         eventually(
             lambda: cluster.kube(*status, "jsonpath={.status.replicas}") == "2", "the status names 2 replicas"
@@ -188,7 +194,7 @@ def test_the_operator_works_with_these_rights(
 
 
 @contextlib.contextmanager
-def operator_as_installed(cluster: Cluster, folder: Path) -> Iterator[Path]:
+def operator_as_installed(cluster: Cluster, folder: Path, *flags: str) -> Iterator[Path]:
     """Run `presage operator` with the token of the chart's ServiceAccount; yields its log."""
     token = cluster.kube("-n", NAMESPACE, "create", "token", "presage-operator").strip()
     config = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -197,7 +203,7 @@ def operator_as_installed(cluster: Cluster, folder: Path) -> Iterator[Path]:
     kubeconfig.write_text(yaml.safe_dump(config))
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_NAMESPACE": NAMESPACE}
     start = "from presage_cli.main import app; app()"
-    command = [sys.executable, "-c", start, "operator", "--host=127.0.0.1", "--port=0"]
+    command = [sys.executable, "-c", start, "operator", "--host=127.0.0.1", "--port=0", *flags]
     with log.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
         try:
             yield log
