@@ -68,15 +68,15 @@ def build(progress: Progress) -> Path:
 
 def _dependencies(root: RootFileSystem, progress: Progress) -> Layer:
     """Install what uv.lock names for the roles that run in pods, hashes checked, as a layer."""
-    requirements = _requirements()
-    tar = cache_folder() / f"dependencies-{key_of(requirements, root.layer.digest)}.tar"
+    wanted = requirements()
+    tar = cache_folder() / f"dependencies-{key_of(wanted, root.layer.digest)}.tar"
     if tar.exists():
         return Layer.of(tar)
     with progress.step("installing the locked dependencies for the image"):
         folder = tar.with_suffix(".folder")
         shutil.rmtree(folder, ignore_errors=True)
         listed = tar.with_suffix(".txt")
-        listed.write_text(requirements)
+        listed.write_text(wanted)
         options: list[str | Path] = [
             "--target",
             folder,
@@ -97,7 +97,7 @@ def _dependencies(root: RootFileSystem, progress: Progress) -> Layer:
     return layer
 
 
-def _requirements() -> str:
+def requirements() -> str:
     """Export the lock file for the roles in the image, with hashes."""
     extras = [part for extra in EXTRAS for part in ("--extra", extra)]
     left_out = [part for name in NOT_IN_IMAGE for part in ("--no-emit-package", name)]
