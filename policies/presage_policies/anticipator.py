@@ -2,10 +2,11 @@
 
 Each running request is kept as the rest of its ramp: it holds prompt + generated tokens now, grows by
 one an iteration and ends after its predicted length. Updates are O(1); U is summed over all ramps when
-asked for, in O(requests + slots), and kept until something changes.
+asked for, in O(requests + the longest ramp), and kept until something changes.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Anticipator:
         self._length = np.zeros(0, dtype=np.int64)  # predicted, and extended; 0 = row unused
         self._extension = np.zeros(0, dtype=np.int64)
         self._started = np.zeros(0, dtype=bool)
-        self._kept: Floats | None = None
+        self._kept: dict[str, Floats] = {}  # arrays over all slots since the last change
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -65,7 +66,7 @@ class Anticipator:
             missing = offset + 1 - int(self._length[row])
             step = int(self._extension[row])
             self._length[row] += -(-missing // step) * step
-        self._kept = None
+        self._kept.clear()
 
     def finish(self, request_id: str) -> None:
         """Take back whatever a request still held."""
@@ -76,24 +77,21 @@ class Anticipator:
         self._offset[row] = 0
         self._started[row] = False
         self._free.append(row)
-        self._kept = None
+        self._kept.clear()
 
     def projected(self, slots: int | None = None) -> Floats:
         """Return U[0:slots], the share of the KV cache in use in each coming iteration (read only)."""
-        if self._kept is None:
-            self._kept = self._sum(self._started)
-            self._kept.flags.writeable = False
-        return self._kept[: self.slots if slots is None else slots]
+        return self._keep("projected", lambda: self._sum(self._started))[:slots]
 
     def committed(self, slots: int | None = None) -> Floats:
         """Return `projected` as if everything reserved began decoding now."""
         if not (self._length[~self._started] > 0).any():
             return self.projected(slots)
-        return self._sum(self._length > 0)[: self.slots if slots is None else slots]
+        return self._keep("committed", lambda: self._sum(self._length > 0))[:slots]
 
     def sequences(self, slots: int) -> Floats:
         """Return how many of the requests that decode now still do in each of the coming iterations."""
-        return self._alive(self._started)[:slots]
+        return self._keep("sequences", lambda: self._over_all_slots(self._alive(self._started)))[:slots]
 
     def peak(self, slots: int | None = None) -> float:
         """Return the largest share of KV within the next `slots` iterations (default: all)."""
@@ -118,7 +116,7 @@ class Anticipator:
         self._length[row] = length
         self._extension[row] = max(1, math.ceil(EXTENSION * length))
         self._started[row] = started
-        self._kept = None
+        self._kept.clear()
 
     def _new_row(self) -> int:
         used = len(self._length)
@@ -131,16 +129,29 @@ class Anticipator:
         self._free.extend(range(used + more - 1, used, -1))
         return used
 
+    def _keep(self, name: str, compute: Callable[[], Floats]) -> Floats:
+        kept = self._kept.get(name)
+        if kept is None:
+            kept = self._kept[name] = compute()
+            kept.flags.writeable = False
+        return kept
+
     def _alive(self, rows: NDArray[np.bool_]) -> Floats:
+        """Count the ramps alive in each slot, up to the last one in which any is."""
         ends = np.minimum(self._length[rows] - self._offset[rows], self.slots)
-        gone = np.cumsum(np.bincount(ends, minlength=self.slots + 1))[: self.slots]
-        return (len(ends) - gone).astype(float)
+        return (len(ends) - np.cumsum(np.bincount(ends))[:-1]).astype(float)
 
     def _sum(self, rows: NDArray[np.bool_]) -> Floats:
         """Sum the ramps: those alive at slot i hold what they hold now, and i tokens more each."""
         offset = self._offset[rows]
         now = self._prompt[rows] + offset
         ends = np.minimum(self._length[rows] - offset, self.slots)
-        gone = np.cumsum(np.bincount(ends, weights=now, minlength=self.slots + 1))[: self.slots]
-        held = now.sum() - gone + np.arange(self.slots) * self._alive(rows)
-        return np.asarray(held / self.kv_capacity_tokens, dtype=float)
+        gone = np.cumsum(np.bincount(ends, weights=now))[:-1]
+        held = now.sum() - gone + np.arange(len(gone)) * self._alive(rows)
+        return self._over_all_slots(held / self.kv_capacity_tokens)
+
+    def _over_all_slots(self, first: Floats) -> Floats:
+        """Fill up with zeros: nothing is alive after the last ramp's end."""
+        every = np.zeros(self.slots)
+        every[: len(first)] = first
+        return every
