@@ -68,15 +68,19 @@ class RunningProgram:
         if self.pid is not None:
             return
         self._spawn()
+        await self.confirm()
+
+    async def confirm(self) -> None:
+        """Wait until healthy; SandboxError when it has ended or is not healthy in time (then stopped)."""
         deadline = time.monotonic() + self.program.start_seconds
         while not await self.is_healthy():
             if self.pid is None:
-                raise SandboxError(f"{self.program.name} {self.state} at start{self.tail()}")
+                raise SandboxError(f"{self.program.name} {self.state} at start{self._tail()}")
             if time.monotonic() > deadline:
                 await self.stop()
                 raise SandboxError(
                     f"{self.program.name} was not healthy {self.program.start_seconds:g} s after its start"
-                    f"{self.tail()}"
+                    f"{self._tail()}"
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -104,11 +108,6 @@ class RunningProgram:
                 process.kill()
             await asyncio.sleep(POLL_SECONDS)
 
-    def tail(self) -> str:
-        """Quote the log's last lines, for an error's text."""
-        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        return f"; the end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines)
-
     def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -127,3 +126,7 @@ class RunningProgram:
                 raise SandboxError(
                     f"{self.program.name}: cannot run {self.program.argv[0]}: {error}"
                 ) from error
+
+    def _tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        return f"; the end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines)

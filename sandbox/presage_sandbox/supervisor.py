@@ -41,10 +41,9 @@ class Supervisor:
         await running.start()
 
     async def confirm(self) -> None:
-        """Raise SandboxError with the log of the first program that is not healthy (any more)."""
+        """Raise SandboxError with the log of the first program that ended or does not stay healthy."""
         for each in self._programs.values():
-            if not await each.is_healthy():
-                raise SandboxError(f"{each.program.name} is {each.state} but not healthy{each.tail()}")
+            await each.confirm()
 
     async def start(self, name: str) -> None:
         """Start a stopped program again, same arguments; SandboxError for an unknown name."""

@@ -128,7 +128,7 @@ async def test_the_supervisor_confirms_only_what_still_runs(tmp_path: Path) -> N
     await supervisor.run(Program("short", python("print('cannot bind')")))
     while (await supervisor.status())[0].state == "running":  # noqa: ASYNC110 - a process has no event
         await asyncio.sleep(0.02)
-    with pytest.raises(SandboxError, match=r"(?s)short is exited 0 but not healthy.*cannot bind"):
+    with pytest.raises(SandboxError, match=r"(?s)short exited 0 at start.*cannot bind"):
         await supervisor.confirm()
 
 

@@ -84,6 +84,7 @@ def status(state: State = None) -> None:
     for each in found.programs:
         healthy, pid, address = "yes" if each["healthy"] else "no", each["pid"] or "-", each["address"] or "-"
         typer.echo(f"{each['name']:<26}{each['state']:<12}{healthy:<9}{pid:<9}{address}")
+    typer.echo(f"logs: {folder_of(state) / 'logs'}", err=True)
     if not found.ready:
         typer.echo("starting or stopping", err=True)
     raise typer.Exit(0 if found.healthy else 1)
