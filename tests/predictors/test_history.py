@@ -1,0 +1,88 @@
+"""Lengths from history: right for the client, honest for strangers, bounded for everyone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from presage_policies.lengths import RequestFeatures
+from presage_predictors.history import (
+    CLIENT_SAMPLES,
+    MAX_CLIENTS,
+    PRIOR,
+    HistoryLengthPredictor,
+    RecentLengths,
+)
+
+
+def request(client: str = "a", max_tokens: int | None = None) -> RequestFeatures:
+    """Return a request of which only the client and the cap matter."""
+    return RequestFeatures(client, "m", 100, max_tokens)
+
+
+def test_without_history_the_prior_serves() -> None:
+    """Before any response the prior is predicted, cut at max_tokens."""
+    predictor = HistoryLengthPredictor()
+    assert predictor.predict(request()) == PRIOR
+    assert max(predictor.predict(request(max_tokens=50)).tokens) == 50
+
+
+def test_clients_are_told_apart() -> None:
+    """Two clients with different lengths get each their own, a stranger something between."""
+    predictor = HistoryLengthPredictor()
+    for _ in range(200):
+        predictor.observe(request("short"), 20)
+        predictor.observe(request("long"), 900)
+    assert predictor.predict(request("short")).quantile(0.9) < 100
+    assert predictor.predict(request("long")).median > 800
+    assert 20 < predictor.predict(request("stranger")).mean < 900
+
+
+def test_recent_responses_count() -> None:
+    """A client that changes its ways is predicted by the new ones."""
+    predictor = HistoryLengthPredictor()
+    for tokens in [50] * CLIENT_SAMPLES + [500] * CLIENT_SAMPLES:
+        predictor.observe(request(), tokens)
+    assert predictor.predict(request()).median == pytest.approx(500, rel=0.05)
+
+
+def test_coverage_is_honest() -> None:
+    """Of lognormal lengths, a share of responses near each level lies below that predicted quantile."""
+    rng = np.random.default_rng(3)
+    predictor = HistoryLengthPredictor()
+    below = dict.fromkeys((0.5, 0.9), 0)
+    for number in range(1200):
+        tokens = max(1, int(rng.lognormal(5.0, 0.8)))
+        if number >= 200:
+            length = predictor.predict(request())
+            for level in below:
+                below[level] += tokens <= length.quantile(level)
+        predictor.observe(request(), tokens)
+    for level, count in below.items():
+        assert count / 1000 == pytest.approx(level, abs=0.04)
+
+
+def test_memory_is_bounded() -> None:
+    """However many clients come, no more than the limit is remembered, and the newest are."""
+    predictor = HistoryLengthPredictor()
+    for number in range(MAX_CLIENTS + 10):
+        predictor.observe(request(str(number)), 7)
+    assert len(predictor._clients) == MAX_CLIENTS
+    assert "0" not in predictor._clients
+    assert str(MAX_CLIENTS + 9) in predictor._clients
+
+
+def test_empty_responses_say_nothing() -> None:
+    """A response without a token (cancelled, failed) does not count as a short one."""
+    predictor = HistoryLengthPredictor()
+    predictor.observe(request(), 0)
+    assert predictor.predict(request()) == PRIOR
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=80), st.floats(0, 1))
+def test_recent_quantiles_are_those_of_the_last_samples(values: list[int], level: float) -> None:
+    """The window's quantile is numpy's quantile of the last samples."""
+    recent = RecentLengths(30)
+    for value in values:
+        recent.add(float(value))
+    assert len(recent) == min(30, len(values))
+    assert recent.quantile(level) == pytest.approx(np.quantile(values[-30:], level))
