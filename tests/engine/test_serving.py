@@ -129,7 +129,7 @@ async def test_stream_interval(engines: Any) -> None:
 async def test_slow_reader_holds_up_nobody(engines: Any, make_profile: Any) -> None:
     """A client that stops reading holds up nobody, and later gets what it missed in fewer chunks."""
     engine = await engines(make_profile(step_seconds=0.0005, kv_capacity_tokens=65536))
-    slow = await engine.post(stream_of(4000), output=4000)
+    slow = await engine.post(stream_of(2500), output=2500)
     slow.connection.transport.pause_reading()
     (served,) = engine.runner.server.connections
     served.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -140,7 +140,7 @@ async def test_slow_reader_holds_up_nobody(engines: Any, make_profile: Any) -> N
     await engine.until(lambda: idle(engine))
     slow.connection.transport.resume_reading()
     words = [len(event["choices"][0]["text"].split()) async for event in events(slow)]
-    assert sum(words) == 4000
+    assert sum(words) == 2500
     assert max(words) > 100  # what came while the connection was blocked
 
 

@@ -134,11 +134,11 @@ async def test_metrics(engines: Any, make_profile: Any) -> None:
 
 
 async def test_a_stalled_process_says_so(engines: Any, make_profile: Any) -> None:
-    """A process that was stopped for a second drops the debt and counts it, instead of racing."""
+    """A process that was stopped for 0.7 s drops the debt and counts it, instead of racing."""
     engine = await engines(make_profile(step_seconds=0.01))
-    call = asyncio.create_task(measured(engine, [(16, 100)]))
+    call = asyncio.create_task(measured(engine, [(16, 70)]))
     await asyncio.sleep(0.2)
-    time.sleep(1.0)  # noqa: ASYNC251 - the stall is what is tested
+    time.sleep(0.7)  # noqa: ASYNC251 - the stall is what is tested
     ((_, last),) = await call
-    assert last >= 1.9
-    assert 0.9 < await engine.metric("presage_engine_clock_slip_seconds_total") < 1.3
+    assert last >= 1.3
+    assert 0.6 < await engine.metric("presage_engine_clock_slip_seconds_total") < 2
