@@ -117,3 +117,12 @@ async def test_several_answers(client: Any) -> None:
     """N above 1 is refused, not silently answered once."""
     with pytest.raises(openai.BadRequestError, match="n is 2"):
         await client.chat.completions.create(model=MODEL, messages=MESSAGES, n=2)
+
+
+async def test_endpoint_that_is_not_there(client: Any) -> None:
+    """An endpoint that this engine lacks is refused in OpenAI's form, with what there is instead."""
+    with pytest.raises(
+        openai.NotFoundError, match=r"no POST /v1/embeddings: it serves POST /v1/chat"
+    ) as refused:
+        await client.embeddings.create(model=MODEL, input="hello")
+    assert refused.value.type == "NotFoundError"

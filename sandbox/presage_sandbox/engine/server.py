@@ -40,6 +40,7 @@ class EngineServer:
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/health", self._health)
         self.app.router.add_get("/metrics", self._metrics)
+        self.app.router.add_route("*", "/{path:.*}", _nothing_here)
 
     @property
     def ready(self) -> bool:
@@ -76,7 +77,7 @@ class EngineServer:
             parameters = await self._parameters(request, chat=chat)
             answer = self._submit(request, parameters)
         except ApiError as error:
-            return web.Response(status=error.status, body=error.body(), content_type="application/json")
+            return _refusal(error)
         answer_id = _answer_id(request, chat=chat)
         try:
             if parameters.stream:
@@ -117,6 +118,20 @@ class EngineServer:
             sent = reached
         await response.write_eof(writer.end(sent))
         return response
+
+
+async def _nothing_here(request: web.Request) -> web.Response:
+    return _refusal(
+        ApiError(
+            404,
+            f"This engine has no {request.method} {request.path}: it serves POST /v1/chat/completions and "
+            "/v1/completions, GET /v1/models, /health and /metrics.",
+        )
+    )
+
+
+def _refusal(error: ApiError) -> web.Response:
+    return web.Response(status=error.status, body=error.body(), content_type="application/json")
 
 
 def _reason(answer: Answer, sent: int) -> str | None:
