@@ -35,9 +35,11 @@ class Asked:
 def read_body(body: bytes) -> dict[str, Any]:
     """Parse a request body. Raises Refusal (400) when it is not a JSON object."""
     try:
-        document = json.loads(body)
+        document = json.loads(body.decode())
     except (ValueError, RecursionError) as error:
-        raise Refusal("bad-request", f"the body is not JSON: {error}; send one JSON object") from None
+        raise Refusal(
+            "bad-request", f"the body is not JSON: {error}; send one JSON object in UTF-8"
+        ) from None
     if not isinstance(document, dict):
         raise Refusal("bad-request", f"the body is a JSON {type(document).__name__}; send one JSON object")
     return document

@@ -326,7 +326,7 @@ def free_port(host: str) -> int:
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for something to become true; fail the test when it does not."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions of any kind, not events
             await asyncio.sleep(0.005)
 
 

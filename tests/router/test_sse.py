@@ -1,5 +1,6 @@
 """Counting and stripping of event streams, for any content and any chunking."""
 
+import itertools
 import json
 from typing import Any
 
@@ -51,7 +52,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, int, list[str]]:
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     """Cut bytes at the given places."""
     places = sorted({place % (len(data) + 1) for place in at} | {0, len(data)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 def documents(stream: bytes) -> list[Any]:

@@ -98,7 +98,7 @@ class PeerTable:
             standing.aside_until = now + min(_FIRST_ASIDE_SECONDS * 2**doublings, _LONGEST_ASIDE_SECONDS)
 
     def refused(self, peer_id: str, now: float) -> None:
-        """Note that a peer is there and wants nothing new: it is asked again soon, however often it says so."""
+        """Note that a peer is there and wants nothing new: it is asked again soon, each time."""
         if peer_id in self._peers and peer_id != self.self_id:
             self._standing[peer_id] = _Standing(failures=0, aside_until=now + _FIRST_ASIDE_SECONDS)
 
