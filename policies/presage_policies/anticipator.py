@@ -33,7 +33,7 @@ class Anticipator:
             raise ValueError(
                 f"kv_capacity_tokens is {kv_capacity_tokens} and slots {slots}: both must be at least 1"
             )
-        self.kv_capacity_tokens = kv_capacity_tokens
+        self._kv_capacity_tokens = kv_capacity_tokens
         self.slots = slots
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
@@ -43,6 +43,16 @@ class Anticipator:
         self._extension = np.zeros(0, dtype=np.int64)
         self._started = np.zeros(0, dtype=bool)
         self._kept: dict[str, Floats] = {}  # arrays over all slots since the last change
+
+    @property
+    def kv_capacity_tokens(self) -> int:
+        """The KV cache's size, tokens; an engine that restarted may have another."""
+        return self._kv_capacity_tokens
+
+    @kv_capacity_tokens.setter
+    def kv_capacity_tokens(self, tokens: int) -> None:
+        self._kv_capacity_tokens = tokens
+        self._kept.clear()
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -145,3 +145,13 @@ def test_strangers_are_ignored_and_bounds_checked() -> None:
     assert anticipator.peak() == 0
     with pytest.raises(ValueError, match="kv_capacity_tokens is 0"):
         Anticipator(0)
+
+
+def test_another_capacity_counts_at_once() -> None:
+    """When an engine comes back with another KV cache, all shares are of the new one."""
+    anticipator = Anticipator(1000)
+    anticipator.start("runs", 100, 10)
+    anticipator.reserve("comes", 300, 20)
+    assert (anticipator.peak(1), anticipator.committed()[0]) == (pytest.approx(0.1), pytest.approx(0.4))
+    anticipator.kv_capacity_tokens = 2000
+    assert (anticipator.peak(1), anticipator.committed()[0]) == (pytest.approx(0.05), pytest.approx(0.2))
