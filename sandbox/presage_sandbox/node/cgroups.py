@@ -15,6 +15,8 @@ from presage_sandbox.errors import SandboxError
 MOUNTS = Path("/proc/self/mountinfo")
 REMOVE_SECONDS = 15.0
 POLL_SECONDS = 0.05
+CPU_SHARES_FILE = "cpu.shares"
+SHARES_PER_CPU = 1024
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
@@ -66,6 +68,10 @@ def _create(tree: Hierarchy, name: str, *, delegate: bool) -> None:
             _enable_controllers(tree.root)
             _enable_controllers(folder)
         return
+    if (folder / CPU_SHARES_FILE).exists():
+        # What the kubelet gives its own group at the top of the tree; by default all pods together
+        # would weigh as much as one process outside.
+        (folder / CPU_SHARES_FILE).write_text(str(SHARES_PER_CPU * (os.cpu_count() or 1)))
     for file in CPUSET_FILES:  # on v1 a new cpuset is empty, and no process may enter an empty one
         if (folder / file).exists():
             (folder / file).write_text((tree.root / file).read_text())
