@@ -151,7 +151,7 @@ def test_conditions_of_endpoints_are_honoured(conditions: dict[str, bool], liste
 
 
 def test_a_port_named_peer_is_used() -> None:
-    """The slice's own peer port wins over the default; IPv6 addresses get brackets; absent lists are empty."""
+    """The slice's own peer port wins over the default; IPv6 gets brackets; absent lists are empty."""
     ports = [{"name": "http", "port": 80}, {"name": "peer", "port": 9100}]
     assert list(ready_peers(slice_of(endpoint("fd00::1"), ports=ports), 8100)) == [
         Peer("[fd00::1]:80", "[fd00::1]:9100")

@@ -312,27 +312,13 @@ async def test_every_series_exists_from_the_start(fleet: Any) -> None:
     names = {line.split("{")[0] for line in lines}
     for outcome in ("ok", "error", "rejected", "cancelled"):
         assert pod.metric("requests_total", outcome=outcome) == 0
-    for name in [
-        "prompt_tokens_total",
-        "predicted_output_tokens_total",
-        "output_tokens_total",
-        "served_prompt_tokens_total",
-        "slo_requests_total",
-        "ttft_seconds_bucket",
-        "tpot_seconds_bucket",
-        "e2e_seconds_bucket",
-        "queue_seconds_bucket",
-        "waiting_requests",
-        "inflight_requests",
-        "relays",
-        "anticipated_overload",
-        "anticipated_peak",
-        "kv_usage",
-        "predicted_length_error_tokens_bucket",
-        "bids_total",
-        "retries_total",
-        "engine_ready",
-    ]:
+    listed = """
+        prompt_tokens_total predicted_output_tokens_total output_tokens_total served_prompt_tokens_total
+        slo_requests_total ttft_seconds_bucket tpot_seconds_bucket e2e_seconds_bucket queue_seconds_bucket
+        waiting_requests inflight_requests relays anticipated_overload anticipated_peak kv_usage
+        predicted_length_error_tokens_bucket bids_total retries_total engine_ready
+    """
+    for name in listed.split():
         assert f"presage_router_{name}" in names
 
 
