@@ -45,6 +45,10 @@ class WaitingRoom:
         self._waiting[waiting.request_id] = waiting
         return True
 
+    def head(self, now: float) -> Waiting | None:
+        """Return who goes first, without removing; None when nobody waits."""
+        return min(self._waiting.values(), key=lambda w: (*self.order.key(w, now), w.arrived), default=None)
+
     def take(self, count: int, now: float, fits: Callable[[Waiting], bool] | None = None) -> list[Waiting]:
         """Remove and return the first `count` in order (of those that `fits` allows), none that expired."""
         deadline = now - self.max_wait_seconds
