@@ -126,4 +126,4 @@ def test_the_image_holds_every_room_and_no_training_code() -> None:
     assert set(project.PACKAGES) == rooms
     names = {line.split("==")[0] for line in project.requirements().splitlines() if "==" in line}
     assert {"aiohttp", "kopf", "uvloop"} <= names
-    assert not {"torch", "transformers", "pyarrow", "pytest", "presage"} & names
+    assert not {"torch", "transformers", "cryptography", "pyarrow", "pytest", "presage"} & names

@@ -21,9 +21,7 @@ from presage_sandbox.images.rootfs import RootFileSystem, root_file_system
 from presage_sandbox.progress import Progress
 
 NAME = "presage.dev/presage:dev"
-EXTRAS = ("router", "engine", "operator", "demo")
-# The demo's pods read what the host already cut from the traces; 150 MB of Parquet stay outside.
-NOT_IN_IMAGE = ("pyarrow",)
+EXTRAS = ("router", "engine", "operator")  # the roles that run in pods; the load generator needs no more
 PACKAGES = (
     "presage_cli",
     "presage_crds",
@@ -100,9 +98,8 @@ def _dependencies(root: RootFileSystem, progress: Progress) -> Layer:
 def requirements() -> str:
     """Export the lock file for the roles in the image, with hashes."""
     extras = [part for extra in EXTRAS for part in ("--extra", extra)]
-    left_out = [part for name in NOT_IN_IMAGE for part in ("--no-emit-package", name)]
     options = ["--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"]
-    return _uv(["export", "--quiet", "--project", _checkout(), *options, *extras, *left_out])
+    return _uv(["export", "--quiet", "--project", _checkout(), *options, *extras])
 
 
 def _checkout() -> Path:
