@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from presage_sandbox.catalogue import CATALOGUE
 from presage_sandbox.layout import Layout, identity_of
 from presage_sandbox.processes import marked
 
@@ -168,6 +169,38 @@ def test_a_start_that_fails_tells_why_and_leaves_nothing(state: Path, tmp_path: 
     failed = presage("up", "--state", state, "--prometheus-history", history)
     assert failed.returncode == 1
     assert f"promtool could not load {history}" in failed.stderr
+    assert what_is_left(state) == ["logs"]
+
+
+def test_a_program_that_does_not_start_is_quoted(state: Path, tmp_path: Path) -> None:
+    """The start fails with the program's name, exit code and last words, and leaves nothing."""
+    etcd = tmp_path / "folder" / "etcd"
+    etcd.parent.mkdir()
+    version = ".".join(map(str, CATALOGUE["etcd"].version))
+    etcd.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo "etcd Version: {version}" && exit\necho no disk\nexit 9\n'
+    )
+    etcd.chmod(0o755)
+    failed = presage("up", "--state", state, "--binaries", etcd.parent)
+    assert failed.returncode == 1
+    assert re.search(
+        r"Error: etcd exited 9 at start; the end of \S+/logs/etcd\.log:\n.*\n    no disk", failed.stderr
+    )
+    assert what_is_left(state) == ["logs"]
+
+
+def test_an_interrupted_start_leaves_nothing(state: Path) -> None:
+    """Ctrl-C while `up` waits takes everything down again."""
+    command = [sys.executable, "-c", "from presage_cli.main import app; app()", "sandbox", "up"]
+    with subprocess.Popen(
+        [*command, "--state", str(state)], stderr=subprocess.DEVNULL, start_new_session=True
+    ) as starting:
+        deadline = time.monotonic() + 30
+        while len(marked(identity_of(state))) < 2:
+            assert time.monotonic() < deadline, "nothing was started"
+            time.sleep(0.05)
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(60) != 0
     assert what_is_left(state) == ["logs"]
 
 
