@@ -1,12 +1,13 @@
 """Services on a real API server with really scraped load, and objects for the pure tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from operator_world import ScrapedPods, Service
+from operator_world import chat
 from presage_crds import LLMService
-from presage_sandbox.cluster import Cluster
+
+__all__ = ["chat"]  # a fixture that tests here use
 
 
 @pytest.fixture
@@ -38,12 +39,3 @@ def service_object() -> Callable[..., dict[str, Any]]:
 def service(service_object: Callable[..., dict[str, Any]]) -> LLMService:
     """Give a service with every default."""
     return LLMService.from_object(service_object())
-
-
-@pytest.fixture
-def chat(crd: Cluster, namespace: str) -> Iterator[Service]:
-    """Give a service `chat` that can be created on the cluster, and sidecars that are scraped."""
-    scraped = ScrapedPods(crd.targets_dir / f"{namespace}.json", namespace, "chat")
-    scraped.start()
-    yield Service(crd, namespace, scraped)
-    scraped.stop()

@@ -15,10 +15,10 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from aiohttp import web
 
@@ -164,6 +164,7 @@ class Service:
     namespace: str
     scraped: ScrapedPods
     name: str = "chat"
+    endpoints: list[str] = field(default_factory=list)  # pods in the EndpointSlice
 
     def spec(self, **scaling: Any) -> dict[str, Any]:
         """Return a spec in compressed time; `scaling` overrides fields of spec.scaling."""
@@ -230,7 +231,7 @@ class Service:
         return [(event["reason"], event["message"]) for event in found]
 
     def play_node(self, prompt: float = 50.0, output: float = 10.0, **gauges: float) -> None:
-        """Do a node's part once: every pod becomes ready, and its sidecar exports this load."""
+        """Do a node's part once: every pod becomes ready and an endpoint, its sidecar exports this load."""
         pods = self._json("get", "pods", f"-l=presage.dev/service={self.name}")["items"]
         names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         for pod in pods:
@@ -239,15 +240,16 @@ class Service:
                 self._make_ready(pod["metadata"]["name"])
         for name in names:
             self.scraped.load(name, prompt, output, **gauges)
+        if names != self.endpoints:
+            self.apply(self._slice(names))
+            self.endpoints = names
         for gone in set(self.scraped.pods()) - set(names):
             self.scraped.silence(gone)
 
     def _make_ready(self, pod: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         condition = {"type": "Ready", "status": "True", "lastTransitionTime": stamp}
-        address = f"10.88.{zlib.crc32(pod.encode()) % 250}.{zlib.adler32(pod.encode()) % 250 + 1}"
-        running = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [condition]}
-        patch = json.dumps({"status": running})
+        patch = json.dumps({"status": {"phase": "Running", "conditions": [condition]}})
         with contextlib.suppress(Exception):  # it may have been deleted meanwhile
             self.cluster.kube(
                 "patch", "-n", self.namespace, "pod", pod, "--subresource=status", "--type=merge", "-p", patch
@@ -280,10 +282,20 @@ class Service:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": self.name},
-            "spec": {
-                "selector": {"presage.dev/service": self.name},
-                "ports": [{"name": "http", "port": 80, "targetPort": 8000}],
-            },
+            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8000}]},
+        }
+
+    def _slice(self, pods: list[str]) -> dict[str, Any]:
+        """Return what the endpoints controller would write if the pods had a node."""
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": self.name, "labels": {"kubernetes.io/service-name": self.name}},
+            "addressType": "IPv4",
+            "endpoints": [
+                {"addresses": [f"10.88.0.{at + 1}"], "conditions": {"ready": True}} for at in range(len(pods))
+            ],
+            "ports": [{"name": "http", "port": 8000}],
         }
 
 
@@ -352,3 +364,12 @@ def until(what: Callable[[], Any], seconds: float = 30.0, pause: float = 0.3) ->
         time.sleep(pause)
         answer = what()
     return answer
+
+
+@pytest.fixture
+def chat(crd: Cluster, namespace: str) -> Iterator[Service]:
+    """Give a service `chat` that can be created on the cluster, and sidecars that are scraped."""
+    scraped = ScrapedPods(crd.targets_dir / f"{namespace}.json", namespace, "chat")
+    scraped.start()
+    yield Service(crd, namespace, scraped)
+    scraped.stop()

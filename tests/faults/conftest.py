@@ -1,0 +1,5 @@
+"""What fault tests start from."""
+
+from operator_world import chat
+
+__all__ = ["chat"]
