@@ -147,7 +147,7 @@ def test_two_at_once_one_with_history(state: Path, tmp_path: Path) -> None:
         assert [each.wait(100) for each in starts] == [0, 0]
         one, two = Layout.read(state), Layout.read(second)
         assert not set(one.ports.values()) & set(two.ports.values())
-        kubectl = [two.binary("kubectl"), f"--kubeconfig={two.kubeconfig}", "get", "ns"]
+        kubectl = [str(two.binary("kubectl")), f"--kubeconfig={two.kubeconfig}", "get", "ns"]
         assert subprocess.run(kubectl, check=False).returncode == 0
         wrong = [*kubectl, f"--server={one.published_apiserver_url}"]
         assert subprocess.run(wrong, capture_output=True, check=False).returncode != 0
