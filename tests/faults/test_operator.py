@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from operator_world import OperatorProcess, Service, operator_process, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
-BUSY, QUIET = 6000.0, 20.0
+BUSY, QUIET = 12_000.0, 20.0  # prompt tokens per second: several pods' worth, and next to nothing
 STEPWISE = {
     "scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 3}]},
     "scaleDown": {"stabilizationWindowSeconds": 0},
@@ -40,7 +41,7 @@ class Recorder:
         """The newest count."""
         return self.seen[-1] if self.seen else -1
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -103,7 +104,10 @@ def test_two_minutes_without_prometheus_take_no_pod_away(operator: OperatorProce
             assert chat.cluster.prometheus_url in message
             began = len(recorder.seen)
             time.sleep(120)
-            assert set(recorder.seen[began:]) == {held}
+            during = recorder.seen[began:]
+            assert len(during) > 30
+            assert min(during) >= held
+            assert max(during) <= held + 1  # what was foretold before the outage may still come
             assert any(what == "PrometheusUnreachable" for what, _ in chat.events())
         finally:
             chat.cluster.start("prometheus")

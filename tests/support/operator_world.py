@@ -92,8 +92,9 @@ class ScrapedPods:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
-    def load(self, pod: str, prompt: float, output: float, requests: float = 1.0, **gauges: float) -> None:
-        """Let a pod export this much: tokens per second, requests per second, gauges by short name."""
+    def load(self, pod: str, prompt: float, output: float, **gauges: float) -> None:
+        """Let a pod export this much: tokens per second, gauges by short name; 1,000 prompt tokens a request."""
+        requests = prompt / 1000
         sidecar = self._sidecars.get(pod)
         if sidecar is None:
             sidecar = self._sidecars[pod] = Sidecar(self._labels, {})
@@ -231,7 +232,7 @@ class Service:
         return [(event["reason"], event["message"]) for event in found]
 
     def play_node(self, prompt: float = 50.0, output: float = 10.0, **gauges: float) -> None:
-        """Do a node's part once: every pod becomes ready and an endpoint, its sidecar exports this load."""
+        """Do a node's part once: every pod becomes ready and an endpoint, and takes its share of the load."""
         pods = self._json("get", "pods", f"-l=presage.dev/service={self.name}")["items"]
         names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         for pod in pods:
@@ -239,7 +240,7 @@ class Service:
             if pod["metadata"]["name"] in names and not ready:
                 self._make_ready(pod["metadata"]["name"])
         for name in names:
-            self.scraped.load(name, prompt, output, **gauges)
+            self.scraped.load(name, prompt / len(names), output / len(names), **gauges)
         if names != self.endpoints:
             self.apply(self._slice(names))
             self.endpoints = names
