@@ -82,6 +82,12 @@ def test_the_shield_covers_only_what_is_global() -> None:
     assert not [name for name in enclosure.SHIELDED if name.startswith("net/")]
 
 
+def test_available_memory_is_read_in_bytes() -> None:
+    """Images go to memory only where the kernel says that there is enough; unknown is not enough."""
+    assert enclosure.memory_available("MemTotal: 1 kB\nMemAvailable:   24105 kB\n") == 24105 * 1024
+    assert enclosure.memory_available("MemTotal:   24105 kB\n") == 0
+
+
 def test_dns_knows_its_address_and_credentials(tmp_path: Path) -> None:
     """CoreDNS answers on the address that pods are given, with its own identity."""
     layout(tmp_path).node.mkdir()

@@ -8,11 +8,12 @@ Everything vanishes with the namespace, so nothing is left to restore, even afte
 
 import ctypes
 import os
+import re
 from pathlib import Path
 
 from presage_sandbox.errors import SandboxError
 from presage_sandbox.layout import Layout
-from presage_sandbox.node.paths import HOME
+from presage_sandbox.node.paths import CONTAINERD_ROOT, HOME
 
 MS_RDONLY = 0x1
 MS_REMOUNT = 0x20
@@ -28,6 +29,7 @@ SHIELDED = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
 )
+ENOUGH_MEMORY_BYTES = 6 << 30  # images take one of them
 SYSCTLS = Path("/proc/sys")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,6 +48,7 @@ def enclose(layout: Layout) -> None:
             _mount(f"/proc/self/fd/{state}", layout.state, flags=MS_BIND | MS_REC)
         HOME.mkdir()
         _mount(f"/proc/self/fd/{node}", HOME, flags=MS_BIND | MS_REC)
+        _hold_images_in_memory(Path("/proc/meminfo").read_text())
     finally:
         os.close(state)
         os.close(node)
@@ -64,6 +67,19 @@ def _cover_run_and_var() -> None:
     _mount("overlay", Path("/var/lib"), kind="overlay", options=options)
     if not Path("/var/run").is_symlink():
         _mount("/run", Path("/var/run"), flags=MS_BIND | MS_REC)
+
+
+def _hold_images_in_memory(meminfo: str) -> None:
+    """Put images on a tmpfs where memory allows: writing and removing a GB on disk takes seconds."""
+    CONTAINERD_ROOT.mkdir()
+    if memory_available(meminfo) >= ENOUGH_MEMORY_BYTES:
+        _mount("tmpfs", CONTAINERD_ROOT, kind="tmpfs", options="mode=711")
+
+
+def memory_available(meminfo: str) -> int:
+    """Read from the text of /proc/meminfo how many bytes may be used without swapping; 0 where unknown."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _is_covered(folder: Path, opened: int) -> bool:
