@@ -11,6 +11,8 @@ async def bounded_body(request: web.Request, limit: int, idle_seconds: float) ->
     """Return a request's body. Raises Refusal when it is larger than `limit` bytes or stops arriving."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    if request.content.is_eof() and request.content.total_bytes <= limit:  # all here: no need to wait
+        return await request.content.read()
     pieces: list[bytes] = []
     size = 0
     while True:

@@ -4,7 +4,7 @@ Headers that the sidecar does not know travel untouched and unread: clients and 
 agreements of their own.
 """
 
-import uuid
+import secrets
 from collections.abc import Iterable
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -42,6 +42,7 @@ _HOP_BY_HOP = frozenset(
         "accept-encoding",  # the guard reads the answer: it must not be compressed
     }
 )
+_UNDONE = frozenset({"content-encoding"})  # the listener has decoded the body
 _FROM_CLIENT_ONLY = frozenset({*_INTERNAL, EXPLAIN})
 _FROM_ENGINE_DROPPED = frozenset({*_INTERNAL, REASON, EXPLANATION, REQUEST_ID, "date", "server"})
 _MAX_REQUEST_ID = 128
@@ -52,7 +53,7 @@ Headers = CIMultiDict[str]
 def onward(received: CIMultiDictProxy[str]) -> Headers:
     """Return the client's headers as they travel on: all but hop-by-hop ones and those of our own wire."""
     named = _named_by_connection(received)
-    dropped = _HOP_BY_HOP | _FROM_CLIENT_ONLY | named
+    dropped = _HOP_BY_HOP | _FROM_CLIENT_ONLY | named | _UNDONE
     return CIMultiDict((k, v) for k, v in received.items() if k.lower() not in dropped)
 
 
@@ -80,7 +81,7 @@ def request_id(received: CIMultiDictProxy[str]) -> str:
     given = received.get(REQUEST_ID, "")
     if 0 < len(given) <= _MAX_REQUEST_ID and given.isascii() and given.isprintable():
         return given
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _named_by_connection(received: CIMultiDictProxy[str]) -> frozenset[str]:

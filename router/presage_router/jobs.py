@@ -12,13 +12,15 @@ from presage_router.headers import Headers
 class Job:
     """A client's request with what was predicted of it. `arrived`: this sidecar's monotonic clock, seconds.
 
-    `asked` is what the body says, `prefix` the hashes of its leading blocks; `body` travels untouched.
+    `client` is the key of fairness and history, `asked` what the body says, `prefix` the hashes of its
+    leading blocks; `body` travels untouched.
     """
 
     request_id: str
     path: str
     body: bytes
     headers: Headers
+    client: str
     asked: Asked
     prompt_tokens: int
     length: LengthDistribution

@@ -1,6 +1,7 @@
 """Requests through sidecars: streamed and whole, counted, cancelled, retried, refused."""
 
 import asyncio
+import gzip
 import json
 from typing import Any
 
@@ -79,6 +80,19 @@ async def test_fields_and_headers_that_nobody_knows_travel_untouched(fleet: Any)
     got = {k.lower(): v for k, v in pod.engine.headers[0].items()}
     assert (got["x-team"], got["authorization"], got["x-request-id"]) == ("blue", "Bearer k", "abc")
     assert not [name for name in got if name.startswith("x-presage")]
+
+
+async def test_a_compressed_body_arrives_readable(fleet: Any) -> None:
+    """A client may compress its body; the engine gets it plain, without a header that says otherwise."""
+    pod = await fleet.add(config=fleet.config(maxBodyBytes=4096))
+    body = gzip.compress(json.dumps({"messages": [], "max_tokens": 2, "note": "n" * 500}).encode())
+    packed = {"Content-Encoding": "gzip"}
+    async with fleet.client.post(pod.url + CHAT, data=body, headers=packed) as response:
+        assert response.status == 200
+    assert pod.engine.bodies[0]["note"] == "n" * 500
+    bomb = gzip.compress(b" " * 1_000_000)
+    async with fleet.client.post(pod.url + CHAT, data=bomb, headers=packed) as response:
+        assert response.status == 413
 
 
 async def test_the_engines_own_refusal_travels_back(fleet: Any, small_engine: Any) -> None:

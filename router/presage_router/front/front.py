@@ -1,7 +1,6 @@
 """Takes a client's request from the first byte to the last."""
 
 import time
-from dataclasses import replace
 
 import structlog
 from aiohttp import web
@@ -150,7 +149,8 @@ class Front:
             path=request.path,
             body=body,
             headers=onward,
-            asked=replace(asked, user=features.client),
+            client=features.client,
+            asked=asked,
             prompt_tokens=prompt_tokens,
             length=length,
             prefix=prefix_blocks(asked.prompt),

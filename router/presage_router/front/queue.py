@@ -68,7 +68,7 @@ class FrontQueue:
         self._away.discard(key)
         if not again and len(self._room) + len(self._away) >= self._room.max_requests:
             raise Refusal("queue-full", f"{len(self._room)} requests wait here already; try again later")
-        waiting = Waiting(key, job.arrived, job.prompt_tokens, job.length, self._objectives, job.asked.user)
+        waiting = Waiting(key, job.arrived, job.prompt_tokens, job.length, self._objectives, job.client)
         self._room.admit(waiting)
         place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._places[key] = place

@@ -104,6 +104,7 @@ class GuardApi:
             path=request.path.removeprefix(FORWARD_PREFIX),
             body=body,
             headers=headers.onward(request.headers),
+            client=asked.user,
             asked=asked,
             prompt_tokens=prompt_tokens,
             length=length,

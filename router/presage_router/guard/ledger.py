@@ -132,7 +132,6 @@ class Ledger:
             token_load=self._token_load + held.tokens,
             kv_capacity_tokens=self.kv_capacity_tokens,
             max_sequences=self.profile.max_sequences,
-            projected_peak=self._anticipator.peak(),
             reserved=len(held),
             room=open_for,
         )
