@@ -113,10 +113,12 @@ def build(binaries: Folder = None) -> None:
     """Build every program that is found nowhere, those of the node included; print where each is."""
     from presage_sandbox.binaries import find_binaries  # noqa: PLC0415 - heavy
     from presage_sandbox.catalogue import CATALOGUE  # noqa: PLC0415
+    from presage_sandbox.images import pause  # noqa: PLC0415
     from presage_sandbox.progress import on_terminal  # noqa: PLC0415
 
     with plain_errors():
         found = find_binaries(CATALOGUE, binaries, on_terminal())
+        found[pause.PROGRAM] = pause.program(on_terminal())
     for name, path in found.items():
         typer.echo(f"{name:<26}{path}")
 
