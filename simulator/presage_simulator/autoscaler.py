@@ -49,6 +49,8 @@ class Autoscaler:
         self._cold_start = cold_start_seconds
         self._state = scaling.policy.initial()
         self._constrained = ConstrainState.initial()
+        self._forecast_from: float | None = None
+        self._kept: Forecast | None = None
 
     def decide(
         self, now: float, current: int, instances: tuple[InstanceSignal, ...], waiting: int
@@ -77,8 +79,11 @@ class Autoscaler:
         return decision
 
     def _forecast(self, series: TokenSeries, now: float) -> Forecast | None:
+        """Forecast once a window: nothing new is known within it."""
         if self.scaling.forecaster is None:
             return None
-        horizon = self._cold_start + self.scaling.interval_seconds
-        steps = int(horizon // series.window_seconds) + 2
-        return self.scaling.forecaster.forecast(series, steps, now)
+        if series.end != self._forecast_from:
+            steps = int((self._cold_start + self.scaling.interval_seconds) // series.window_seconds) + 2
+            self._kept = self.scaling.forecaster.forecast(series, steps, now)
+            self._forecast_from = series.end
+        return self._kept
