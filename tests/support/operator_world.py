@@ -323,9 +323,18 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def operator_process(
-    cluster: Cluster, namespace: str, log: Path, *, lease_seconds: int = 3, everywhere: bool = False
+    cluster: Cluster,
+    namespace: str,
+    log: Path,
+    *,
+    lease_seconds: int = 3,
+    everywhere: bool = False,
+    kubeconfig: Path | None = None,
 ) -> Iterator[OperatorProcess]:
-    """Run an operator for one namespace or all; its lease is in `namespace`. Ended with SIGTERM at last."""
+    """Run an operator for one namespace or all; its lease is in `namespace`. Ended with SIGTERM at last.
+
+    It is administrator unless another kubeconfig is given.
+    """
     port = free_port()
     scope = [] if everywhere else [f"--namespace={namespace}"]
     command = [
@@ -341,7 +350,7 @@ def operator_process(
     ]
 
 
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}
     with log.open("ab") as out:
         process = subprocess.Popen(command, env=environment, stderr=out, stdout=out)
     try:
