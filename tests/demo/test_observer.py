@@ -70,7 +70,8 @@ def test_a_refused_object_is_named(hands: Cluster, namespace: str) -> None:
 def test_the_timeline_follows_the_cluster(hands: Cluster, plan: Plan, namespace: str) -> None:
     """Pods that come, get ready and go, replicas asked for and decisions taken are all seen."""
     here = plan.model_copy(update={"namespace": namespace})
-    hands.apply(Manifests(MANIFESTS, here, "image:tag", "prometheus:tag").service(here.services[0]))
+    manifests = Manifests(MANIFESTS, here, "image:tag", "prometheus:tag")
+    hands.apply([*manifests.namespace(), *manifests.service(here.services[0])])
     observer = Observer(hands, here)
     observer.start()
     line = observer.timeline.services["predictive"]

@@ -126,12 +126,16 @@ class Cluster:
         return "(no log)"
 
     def delete_namespace(self, namespace: str, seconds: float) -> None:
-        """Delete a namespace and wait until it is gone, or as long as given."""
+        """Delete a namespace and wait until it is gone; 0 s: do not wait. DemoError when it stays longer."""
         try:
             self.core.delete_namespace(namespace)
             deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
+            while seconds > 0:
                 self.core.read_namespace(namespace)
+                if time.monotonic() > deadline:
+                    raise DemoError(
+                        f"namespace {namespace} is still there after {seconds:g} s: delete it first"
+                    )
                 time.sleep(POLL_SECONDS)
         except ApiException as error:
             if error.status != NOT_FOUND:

@@ -40,7 +40,7 @@ def load_chart(run: Run, service: str) -> str:
         [(at, _at(ready, at)) for at in fine],
         [(at, _at(offered, at)) for at in fine],
         "short",
-        "short of capacity",
+        "load beyond ready capacity",
     )
     if service == plan.service_names[0]:
         chart.line(forecast, "forecast", "forecast that the operator sizes by")

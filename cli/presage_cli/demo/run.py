@@ -28,7 +28,7 @@ NAMESPACE = "presage-demo"
 READY_SECONDS = 120.0
 PROMETHEUS_SECONDS = 60.0
 START_SECONDS = 10  # from applying Prometheus and the load generator to the first warm-up request
-GONE_SECONDS = 60.0
+GONE_SECONDS = 150.0  # longer than the pods' termination grace
 SCENE_SECONDS = 1.0
 END_GRACE_SECONDS = 30.0
 
