@@ -3,6 +3,7 @@
 Absent is None, never zero: a policy that cannot tell the two apart removes pods when a scrape fails.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -11,10 +12,29 @@ from presage_policies.engine import EngineProfile
 from presage_policies.forecasting import Forecast, TokenSeries
 from presage_policies.objectives import Objectives
 
+MEASURED = (
+    "overload",
+    "projected_peak",
+    "kv_usage",
+    "requests",
+    "prompt_rate",
+    "output_rate",
+    "slo_met",
+    "finished",
+)
+
+
+def _undefined_is_absent(signal: object, names: tuple[str, ...]) -> None:
+    """Turn NaN and infinities, which queries give for 0/0 and 1/0, into None: nothing is known."""
+    for name in names:
+        value = getattr(signal, name)
+        if value is not None and not math.isfinite(value):
+            object.__setattr__(signal, name, None)
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceSignal:
-    """What is known of one instance (pod); every figure may be None = absent.
+    """What is known of one instance (pod); every figure may be None = absent, and NaN becomes None.
 
     `overload` = share of U[0:100] above 0.95; `projected_peak` and `kv_usage` = shares of KV;
     `requests` = in the engine now. Over the last window: `prompt_rate` and `output_rate` (tokens/s served),
@@ -31,6 +51,9 @@ class InstanceSignal:
     output_rate: float | None = None
     slo_met: float | None = None
     finished: float | None = None
+
+    def __post_init__(self) -> None:
+        _undefined_is_absent(self, MEASURED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,11 @@ class Observation:
     mean_output_tokens: float | None = None
     engine: EngineProfile | None = None
     objectives: Objectives | None = None
+
+    def __post_init__(self) -> None:
+        _undefined_is_absent(
+            self, ("waiting_requests", "metrics_age_seconds", "mean_prompt_tokens", "mean_output_tokens")
+        )
 
     @property
     def horizon_seconds(self) -> float:
