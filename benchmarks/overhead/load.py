@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 5
+WARM_CONNECTIONS = 256  # for streams: more than are ever open at once unless a router stalls
 
 
 @dataclass
@@ -153,7 +154,7 @@ async def saturate(host: str, port: int, connections: int, seconds: float) -> Co
 
 async def pace(host: str, port: int, per_second: float, seconds: float) -> Counts:
     """Open streams at fixed instants over warm connections; measure the time to their first events."""
-    pool = await _connect(host, port, 64)
+    pool = await _connect(host, port, WARM_CONNECTIONS)
     free = list(pool)
     request, counts = request_bytes(host, stream=True), Counts()
     running = 0
