@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presage_sandbox.images import project, prometheus
+from presage_sandbox.images.cache import cache_folder, forget_old
 from presage_sandbox.images.oci import Entry, Layer, Runs, folder_entries, write_image, write_layer
 from presage_sandbox.images.static import static_image
 
@@ -100,6 +102,20 @@ def test_a_changed_program_makes_a_new_image(tmp_path: Path, monkeypatch: pytest
     assert static_image("presage.dev/x:1", programs, (), Runs(("/bin/program",))) == first
     program.write_text("another")
     assert static_image("presage.dev/x:1", programs, (), Runs(("/bin/program",))) != first
+
+
+def test_only_the_newest_images_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that is used for months does not grow without bound, and others' files stay."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache_folder()
+    for age, key in enumerate("abcde"):
+        for path in (folder / f"root-{key}.tar", folder / f"root-{key}.digest"):
+            path.touch()
+            os.utime(path, (1000 - age, 1000 - age))
+    (folder / "rooted-x.tar").touch()
+    forget_old("root", keep=2)
+    kept = ["root-a.digest", "root-a.tar", "root-b.digest", "root-b.tar", "rooted-x.tar"]
+    assert sorted(path.name for path in folder.iterdir()) == kept
 
 
 def test_prometheus_runs_without_root_and_can_write_its_folder(

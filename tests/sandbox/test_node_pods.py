@@ -199,6 +199,20 @@ def test_every_role_starts_in_the_projects_image(web: NodeCluster, role: str) ->
     assert f"presage {role}" in help_text
 
 
+def test_every_module_of_the_roles_can_be_imported_in_the_image(web: NodeCluster) -> None:
+    """No library that a role needs, of Python or of the system, is missing."""
+    script = (
+        "import importlib, pkgutil\n"
+        "import presage_operator, presage_policies, presage_predictors, presage_router\n"
+        "import presage_sandbox.engine\n"
+        "roles = [presage_operator, presage_policies, presage_predictors, presage_router]\n"
+        "roles += [presage_sandbox.engine]\n"
+        "names = [m.name for r in roles for m in pkgutil.walk_packages(r.__path__, r.__name__ + '.')]\n"
+        "print(len([importlib.import_module(name) for name in names]) > 50)\n"
+    )
+    assert web.kube("exec", "web", "--container=second", "--", "python3", "-c", script) == "True\n"
+
+
 def test_nothing_is_compiled_in_a_pod(web: NodeCluster) -> None:
     """Every module of the image comes with bytecode that is taken without a look at its source."""
     script = (
@@ -220,10 +234,13 @@ def test_gpus_come_back_after_a_restart_of_the_kubelet(node_cluster: NodeCluster
     assert eventually(lambda: node_cluster.kube("get", "node", "presage", f"--output={path}") == "8")
 
 
-def test_a_loaded_image_runs_without_a_registry(node_cluster: NodeCluster) -> None:
+def test_a_loaded_image_runs_without_a_registry(
+    node_cluster: NodeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An archive that was loaded is found under its name with imagePullPolicy IfNotPresent."""
     runs = Runs(entrypoint=("/bin/hold",), environment={"WHO": "test"})
     program = pause.program(on_terminal())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     archive = static_image("presage.dev/test-image:1", {"bin/hold": program}, (), runs)
     node_cluster.load(archive)
     manifest = holding_pod("loaded", image="presage.dev/test-image:1")

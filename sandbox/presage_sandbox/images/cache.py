@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,19 @@ def only_builder(folder: Path, progress: Progress) -> Iterator[None]:
             progress.say("images: waiting for another build to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def forget_old(kind: str, keep: int = 3) -> None:
+    """Remove all but the `keep` newest of the cached files and folders named `KIND-KEY…`.
+
+    Each change of a lock file or a program makes a new one of hundreds of megabytes.
+    """
+    by_key: dict[str, list[Path]] = {}
+    for path in cache_folder().glob(f"{kind}-*"):
+        by_key.setdefault(path.name.partition(".")[0], []).append(path)
+    newest_first = sorted(by_key.values(), key=lambda paths: -max(path.stat().st_mtime for path in paths))
+    for path in (path for paths in newest_first[keep:] for path in paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

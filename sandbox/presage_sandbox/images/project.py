@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from presage_sandbox.errors import SandboxError
-from presage_sandbox.images.cache import cache_folder, key_of, only_builder
+from presage_sandbox.images.cache import cache_folder, forget_old, key_of, only_builder
 from presage_sandbox.images.oci import Entry, Layer, Runs, folder_entries, write_image, write_layer
 from presage_sandbox.images.rootfs import RootFileSystem, root_file_system
 from presage_sandbox.progress import Progress
@@ -92,6 +92,7 @@ def _dependencies(root: RootFileSystem, progress: Progress) -> Layer:
         root.compile_bytecode(folder)
         layer = write_layer(folder_entries(folder, root.site, leave_out=("tests", ".lock")), tar)
         shutil.rmtree(folder)
+        forget_old("dependencies")
     return layer
 
 

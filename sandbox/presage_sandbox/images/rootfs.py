@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 from presage_sandbox.errors import SandboxError
-from presage_sandbox.images.cache import cache_folder, key_of
+from presage_sandbox.images.cache import cache_folder, forget_old, key_of
 from presage_sandbox.images.oci import Layer
 from presage_sandbox.progress import Progress
 
@@ -101,6 +101,7 @@ def root_file_system(progress: Progress) -> RootFileSystem:
     if not folder.exists():
         with progress.step("unpacking the root file system"):
             _unpack(tar, folder)
+        forget_old("root")
     return RootFileSystem(layer=Layer.of(tar), folder=folder)
 
 

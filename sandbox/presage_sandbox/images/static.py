@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from presage_sandbox.images.cache import cache_folder, key_of
+from presage_sandbox.images.cache import cache_folder, forget_old, key_of
 from presage_sandbox.images.oci import Entry, Runs, write_image, write_layer
 
 
@@ -21,4 +21,6 @@ def static_image(name: str, programs: Mapping[str, Path], entries: Iterable[Entr
         layer = write_layer(contents, archive.with_suffix(".layer"))
         write_image(name, [layer], runs, archive)
         layer.tar.unlink()
+        layer.tar.with_suffix(".digest").unlink()
+        forget_old(short)
     return archive
