@@ -18,6 +18,7 @@ Reason = Literal[
     "bad-request",
     "no-room",
     "engine-not-ready",
+    "not-found",
 ]
 
 _STATUS: dict[Reason, int] = {
@@ -31,6 +32,7 @@ _STATUS: dict[Reason, int] = {
     "bad-request": 400,
     "no-room": 409,
     "engine-not-ready": 503,
+    "not-found": 404,
 }
 _RETRY_AFTER_SECONDS = 1
 _RETRYABLE = {429, 503}
@@ -57,7 +59,7 @@ class Refusal(Exception):  # noqa: N818 - not every refusal is an error: "no roo
 
 def error_body(message: str, status: int, code: str, param: str | None = None) -> bytes:
     """Return `{"error": {message, type, param, code}}` as bytes."""
-    kind = "invalid_request_error" if status in (400, 413) else "server_error"
+    kind = "invalid_request_error" if status in (400, 404, 413) else "server_error"
     if status == 429:  # noqa: PLR2004 - HTTP's number
         kind = "rate_limit_error"
     error = {"message": message, "type": kind, "param": param, "code": code}

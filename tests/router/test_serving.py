@@ -129,6 +129,14 @@ async def test_bodies_that_are_no_json_object_are_refused(fleet: Any, body: byte
         assert error["type"] == "invalid_request_error"
 
 
+async def test_unknown_paths_are_answered_in_openais_form(fleet: Any) -> None:
+    """A path that is not served gets 404 as JSON that lists what is."""
+    pod = await fleet.add()
+    async with fleet.client.get(pod.url + "/v1/chat/completions") as response:
+        assert response.status == 404
+        assert "POST /v1/chat/completions" in (await response.json())["error"]["message"]
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_beyond_the_limit_is_refused(fleet: Any, chunked: bool) -> None:
     """A body larger than maxBodyBytes gets 413 with the reason, whether or not it told its length."""

@@ -62,6 +62,7 @@ class Front:
             web.post("/v1/chat/completions", self.complete),
             web.post("/v1/completions", self.complete),
             web.get("/v1/models", self.models),
+            web.route("*", "/{path:.*}", self.unknown),
         ]
 
     def reconfigure(self, config: RouterConfig) -> None:
@@ -104,6 +105,13 @@ class Front:
                 return Refusal("no-endpoints", "no instance is ready").response()
             status, body, kind = found
         return web.Response(status=status, body=body, content_type=kind)
+
+    async def unknown(self, request: web.Request) -> web.Response:
+        """Say what is served here, in the form that OpenAI's clients understand."""
+        served = "POST /v1/chat/completions, POST /v1/completions and GET /v1/models"
+        return Refusal(
+            "not-found", f"{request.method} {request.path} is not served here: {served} are"
+        ).response()
 
     async def _serve(self, request: web.Request, trace: Trace) -> web.StreamResponse:
         job, features = await self._read(request, trace)

@@ -87,18 +87,23 @@ class PeerTable:
         return sum(1 for peer in self.others if self.is_aside(peer.id, now))
 
     def failed(self, peer_id: str, now: float, *, certain: bool = False) -> None:
-        """Note a failure; `certain` (connection refused) puts the peer aside at once."""
+        """Note a failure.
+
+        `certain` (connection refused) puts the peer aside at once and each time for twice as long; else
+        (slow, broken off) the second in a row does, briefly: a busy moment must not cost a peer for long.
+        """
         if peer_id not in self._peers or peer_id == self.self_id:
             return
         standing = self._standing.setdefault(peer_id, _Standing())
         standing.failures += 1
-        needed = 1 if certain else _FAILURES_BEFORE_ASIDE
-        if standing.failures >= needed:
-            doublings = min(standing.failures - needed, _LARGEST_DOUBLING)
+        if certain:
+            doublings = min(standing.failures - 1, _LARGEST_DOUBLING)
             standing.aside_until = now + min(_FIRST_ASIDE_SECONDS * 2**doublings, _LONGEST_ASIDE_SECONDS)
+        elif standing.failures >= _FAILURES_BEFORE_ASIDE:
+            standing.aside_until = now + _FIRST_ASIDE_SECONDS
 
     def refused(self, peer_id: str, now: float) -> None:
-        """Note that a peer is there and wants nothing new: it is asked again soon, each time."""
+        """Note that a peer is there and wants nothing new: it is asked again soon."""
         if peer_id in self._peers and peer_id != self.self_id:
             self._standing[peer_id] = _Standing(failures=0, aside_until=now + _FIRST_ASIDE_SECONDS)
 
