@@ -1,9 +1,13 @@
 """Small engines and loads that the brain's tests share."""
 
 import pytest
+from hypothesis import settings
 from presage_policies.engine import EngineProfile, IterationCoefficients
 from presage_policies.objectives import Objectives
 from presage_policies.profiles import load_profile
+
+settings.register_profile("presage", deadline=None)  # a busy machine is no failure
+settings.load_profile("presage")
 
 
 @pytest.fixture
