@@ -17,7 +17,8 @@ SAMPLE = re.compile(r"^(?P<name>[a-z_:]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$
 
 def samples(service: Service, pod: dict[str, Any]) -> dict[str, float]:
     """Give a sidecar's samples by name, summed over labels but for the outcome."""
-    text = service.cluster.nsenter("curl", "-sf", f"http://{pod['status']['podIP']}:8100/metrics")
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8100/proxy/metrics"
+    text = service.cluster.kube("get", "--raw", path)
     found: dict[str, float] = {}
     for line in text.splitlines():
         if match := SAMPLE.match(line):
