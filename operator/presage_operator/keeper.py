@@ -130,9 +130,24 @@ class Keeper:
         except ApiError as error:
             self._log.warning("pass given up", status=error.status, error=str(error))
             self._count_failure()
+            if not error.unreachable:
+                await self._tell(Trouble("ApiServerRefused", str(error)))
         except Exception:  # noqa: BLE001 - whatever a pass met, the next one is due
             self._log.exception("pass failed")
             self._count_failure()
+
+    async def _tell(self, trouble: Trouble) -> None:
+        """Leave replicas as they are, and let the status say what to mend, as well as that goes."""
+        generation = int(self._raw["metadata"].get("generation") or 0)
+        now = time.time()
+        if not self._tools.may_act():
+            return
+        try:
+            await self._status.write(
+                report.troubled_status(generation, self._status.stored, trouble, now), now
+            )
+        except ApiError as error:
+            self._log.warning("status not written", status=error.status, error=str(error))
 
     def _count_failure(self) -> None:
         if self._shown_pool is not None:
@@ -143,7 +158,8 @@ class Keeper:
         try:
             service, profile = self._read()
         except (InvalidObjectError, UnknownProfileError) as error:
-            await self._refuse(str(error), now)
+            self.interval_seconds = INVALID_PAUSE_SECONDS
+            await self._tell(Trouble("InvalidSpec", str(error)))
             return
         self._equip(service)
         prometheus = self._tools.prometheus.at(self._address)
@@ -161,13 +177,6 @@ class Keeper:
         # Our own status is not input: a field that a later version wrote must not stop this one.
         service = LLMService.from_object({k: v for k, v in self._raw.items() if k != "status"})
         return service, profile_of(service)
-
-    async def _refuse(self, told: str, now: float) -> None:
-        """Leave replicas as they are, and let the status say what to mend. Raises `ApiError`."""
-        self.interval_seconds = INVALID_PAUSE_SECONDS
-        generation = int(self._raw["metadata"].get("generation") or 0)
-        if self._tools.may_act():
-            await self._status.write(report.refused_status(generation, self._status.stored, told, now), now)
 
     def _equip(self, service: LLMService) -> None:
         """Make what depends on the spec fit the spec."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from presage_operator.series import History
 
 SHORTEST_RATE_SECONDS = 5
-LONGEST_RATE_SECONDS = 60
+LONGEST_RATE_SECONDS = 300  # five scrapes at Prometheus' default interval
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ async def _load(service: LLMService, prometheus: Prometheus, history: History, n
 
 
 def rate_seconds(window_seconds: int) -> int:
-    """Over how long present rates are averaged: a window, within 5 s and a minute."""
+    """Over how long present rates are averaged: a window, within 5 s and 5 minutes."""
     return max(SHORTEST_RATE_SECONDS, min(window_seconds, LONGEST_RATE_SECONDS))
 
 

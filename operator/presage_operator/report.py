@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from presage_operator.brain import Verdict
     from presage_operator.metrics import Metrics
-    from presage_operator.observe import World
+    from presage_operator.observe import Trouble, World
 
 LONGEST_MESSAGE = 2048
 
@@ -85,16 +85,14 @@ def _forecast_status(service: LLMService, verdict: Verdict) -> ForecastStatus | 
     )
 
 
-def refused_status(
-    service_generation: int, before: LLMServiceStatus, told: str, now: float
+def troubled_status(
+    generation: int, before: LLMServiceStatus, trouble: Trouble, now: float
 ) -> LLMServiceStatus:
-    """Return the status of an object that cannot be read: replicas stay, and `Ready` says what to mend."""
-    finding = Finding(ConditionType.READY, False, "InvalidSpec", told)
+    """Return the status of a service that no pass gets through: all stays, `Ready` says what to mend."""
+    finding = Finding(ConditionType.READY, False, trouble.code, trouble.message)
     others = tuple(c for c in before.conditions if c.type != ConditionType.READY.value)
-    ready = conditions([finding], before, service_generation, now)
-    return before.model_copy(
-        update={"observed_generation": service_generation, "conditions": (*ready, *others)}
-    )
+    ready = conditions([finding], before, generation, now)
+    return before.model_copy(update={"observed_generation": generation, "conditions": (*ready, *others)})
 
 
 def scale_event(before: int, after: int, why: str) -> Event:

@@ -38,6 +38,10 @@ CRD_RETRY_SECONDS = 2.0
 THINKING_THREADS = 2
 
 
+class StartError(RuntimeError):
+    """The operator cannot start; the message says what to mend."""
+
+
 class Operator:
     """One operator process."""
 
@@ -68,7 +72,7 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Raises RuntimeError when the watch ends unasked."""
-        await self.server.start(self._settings.host, self._settings.port)
+        await self._listen()
         log.info("serving", port=self.server.port, identity=self._settings.identity)
         stopped = asyncio.create_task(stop.wait())
         gate: asyncio.Task[None] | None = None
@@ -86,6 +90,15 @@ class Operator:
         finally:
             stopped.cancel()
             await self._close(gate)
+
+    async def _listen(self) -> None:
+        host, port = self._settings.host, self._settings.port
+        try:
+            await self.server.start(host, port)
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+            ) from error
 
     async def _close(self, gate: asyncio.Task[None] | None) -> None:
         """Stop acting first, then hand over the lease, then the rest."""
@@ -140,13 +153,29 @@ def _lease_settings(settings: OperatorSettings) -> LeaseSettings:
 
 
 async def serve(settings: OperatorSettings, forecaster: Callable[[Forecast], Forecaster]) -> None:
-    """Run until SIGTERM or SIGINT. Raises when there is no cluster to talk to or the watch dies."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises StartError when there is no cluster to talk to or the port is taken, RuntimeError when the
+    watch dies.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    api = await KubeApi.connect(settings.api_timeout_seconds)
+    api = await _connected(settings)
     try:
         await Operator(api, settings, forecaster).run(stop)
     finally:
         await api.close()
+
+
+async def _connected(settings: OperatorSettings) -> KubeApi:
+    from kubernetes.aio.config import ConfigException  # noqa: PLC0415 - a second of import, paid only where it is used
+
+    try:
+        return await KubeApi.connect(settings.api_timeout_seconds)
+    except ConfigException as error:
+        raise StartError(
+            f"no cluster to talk to: there is no service account here, and the kubeconfig says {error};"
+            " set KUBECONFIG"
+        ) from error

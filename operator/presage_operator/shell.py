@@ -8,6 +8,7 @@ handlers: no finalizer, no annotation, so that deletion never waits for this pro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -84,7 +85,8 @@ class Shell:
         except Exception:
             log.exception("kopf failed")
         finally:
-            self._loop.call_soon_threadsafe(self._ended.set)
+            with contextlib.suppress(RuntimeError):  # the operator's loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _watch(self) -> None:
         self._kopf_loop = asyncio.get_running_loop()

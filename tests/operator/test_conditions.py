@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from presage_crds import ConditionType, LLMServiceStatus
 from presage_operator.conditions import ESSENTIAL, Finding, conditions, summary
-from presage_operator.report import condition_events, refused_status, scale_event
+from presage_operator.observe import Trouble
+from presage_operator.report import condition_events, scale_event, troubled_status
 from presage_operator.status import FIGURES_EVERY_SECONDS, StatusWriter, status_object
 
 WELL = {kind: Finding(kind, True, "Fine", "") for kind in ConditionType}
@@ -93,7 +94,7 @@ def test_the_applied_object_carries_nothing_but_the_status() -> None:
 def test_an_unreadable_object_keeps_its_replicas_and_says_what_to_mend() -> None:
     """Ready turns false with the error, and what was known of replicas and other conditions stays."""
     before = status(desired_replicas=5)
-    after = refused_status(7, before, "spec.pools[0].maxReplicas is 'x': must be a whole number", 2e9)
+    after = troubled_status(7, before, Trouble("InvalidSpec", "spec.pools[0].maxReplicas is 'x'"), 2e9)
     ready = after.condition("Ready")
     assert ready is not None
     assert (ready.status, ready.reason, ready.observed_generation) == ("False", "InvalidSpec", 7)
@@ -129,5 +130,5 @@ def test_a_scale_event_names_direction_numbers_and_cause() -> None:
 
 def test_a_very_long_error_still_fits_the_condition() -> None:
     """The API bounds messages; a longer one is cut rather than refused."""
-    after = refused_status(1, LLMServiceStatus(), "x" * 100_000, 1e9)
+    after = troubled_status(1, LLMServiceStatus(), Trouble("InvalidSpec", "x" * 100_000), 1e9)
     assert len(after.conditions[0].message) <= 32_768

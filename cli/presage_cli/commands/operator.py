@@ -43,7 +43,7 @@ def operator(
     import asyncio  # noqa: PLC0415 - heavy imports stay inside the command
 
     from presage_operator import logs  # noqa: PLC0415 - as above
-    from presage_operator.run import serve  # noqa: PLC0415 - as above
+    from presage_operator.run import StartError, serve  # noqa: PLC0415 - as above
     from presage_operator.settings import OperatorSettings, own_namespace  # noqa: PLC0415 - as above
 
     try:
@@ -58,7 +58,11 @@ def operator(
         lease_name=lease_name,
         lease_seconds=lease_seconds,
     )
-    asyncio.run(serve(settings, forecaster_of))
+    try:
+        asyncio.run(serve(settings, forecaster_of))
+    except StartError as error:
+        typer.echo(f"presage operator: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def forecaster_of(settings: crds.Forecast) -> Forecaster:
