@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from presage_policies.engine import EngineProfile, IterationCoefficients
 from presage_policies.forecasting import TokenSeries
 from presage_policies.objectives import Objectives
@@ -63,9 +62,3 @@ def scaling(level: float) -> Scaling:
         SeasonalLevel(DAY * WINDOW),
         interval_seconds=1.0,
     )
-
-
-@pytest.fixture
-def seed() -> int:
-    """One seed for all: a replay is deterministic."""
-    return 7
