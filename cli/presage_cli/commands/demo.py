@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
 
 def demo(
     *,
@@ -46,6 +48,9 @@ def demo(
     except (DemoError, ManifestError, SandboxError, TraceError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt as interrupt:
+        typer.echo("Interrupted; " + ("everything is left as it was." if keep else "cleaned up."), err=True)
+        raise typer.Exit(INTERRUPTED) from interrupt
     typer.echo(summary(document))
     typer.echo(f"{out / 'report.html'} and {out / 'result.json'}, after {time.monotonic() - started:.0f} s")
     for fault in document["faults"]:
