@@ -67,7 +67,7 @@ def test_replicas_are_the_papers_ceiling(needed: float) -> None:
     """N = ⌈max(P/μp, D/μd, (P+D)/μt)⌉ of the forecast over the horizon, when that is more than now."""
     policy = PreServe()
     _, sizing = policy.size(policy.initial(), look(0, ahead=forecast(needed)))
-    assert sizing.replicas == int(np.ceil(needed - 1e-9))
+    assert needed - 1e-6 <= sizing.replicas < needed + 1
 
 
 def test_the_horizon_reaches_past_the_cold_start() -> None:
