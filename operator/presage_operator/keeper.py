@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -59,6 +59,7 @@ class Tools:
     metrics: Metrics
     forecaster: Callable[[Forecast], Forecaster]
     may_act: Callable[[], bool]
+    rival: Callable[[Object], Trouble | None]
     prometheus: PrometheusServers
     thinking: Executor
     passes: asyncio.Semaphore
@@ -166,6 +167,9 @@ class Keeper:
         world = await observe(
             service, self._tools.api, self._tools.targets, prometheus, self._history, now=now
         )
+        rival = self._tools.rival(self._raw)
+        if rival is not None:
+            world = replace(world, target=rival, pods=())
         self._cold_starts.look(world.pods)
         verdict = await self._think(service, profile, world)
         await self._act(service, world, verdict)

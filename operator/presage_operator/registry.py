@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from presage_operator.rivals import rival_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from presage_operator.keeper import Keeper
     from presage_operator.kube import Object
+    from presage_operator.observe import Trouble
 
     Key = tuple[str, str]
 
@@ -54,6 +57,10 @@ class Registry:
                 self._begin(key)
             else:
                 self._end(key)
+
+    def rival(self, raw: Object) -> Trouble | None:
+        """Return why a service may not scale its target: another one does."""
+        return rival_of(raw, self._objects.values())
 
     def recommendation(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the current number for other autoscalers; None when nobody stands behind one.

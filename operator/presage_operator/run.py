@@ -54,18 +54,19 @@ class Operator:
         self._thinking = ThreadPoolExecutor(THINKING_THREADS, thread_name_prefix="forecast")
         self._metrics = Metrics()
         self._gate = LeaseGate(api, _lease_settings(settings), self._lead)
+        self.registry = Registry(lambda raw: Keeper(raw, self._tools))
         self._tools = Tools(
             api=api,
             targets=Targets(api),
             metrics=self._metrics,
             forecaster=forecaster,
             may_act=lambda: self._gate.leading,
+            rival=self.registry.rival,
             prometheus=self._prometheus,
             thinking=self._thinking,
             passes=asyncio.Semaphore(settings.concurrent_passes),
             identity=settings.identity,
         )
-        self.registry = Registry(lambda raw: Keeper(raw, self._tools))
         self._shell = Shell(settings.namespaces, self.registry.event, asyncio.get_running_loop())
         self.server = HttpServer(self._metrics, self._live, self._ready, self.registry.recommendation)
         self._watching = False

@@ -57,3 +57,28 @@ def test_the_charts_rights_suffice(chat: Service, tmp_path: Path) -> None:
         until(lambda: any(what == "ScaledUp" for what, _ in chat.events()), 10)
         assert "presage-router-chat" in chat.cluster.kube("get", "cm", "-n", chat.namespace)
     assert "forbidden" not in log.read_text().lower()
+
+
+def test_missing_rights_are_told_where_a_user_looks(chat: Service, tmp_path: Path) -> None:
+    """Without the right to read /scale or to list pods, the status says so and nothing is scaled."""
+    kubeconfig = granted(chat, tmp_path)
+    role = next(
+        name
+        for name in chat.cluster.kube("get", "clusterroles", "-o", "name").split()
+        if chat.namespace in name
+    )
+    rules = json.loads(chat.cluster.kube("get", role, "-o", "json"))["rules"]
+    _grant(chat, role, [rule for rule in rules if "deployments/scale" not in rule["resources"]])
+    chat.create(2)
+    with operator_process(chat.cluster, chat.namespace, tmp_path / "log", kubeconfig=kubeconfig):
+        until(lambda: chat.condition("TargetResolved").get("reason") == "TargetForbidden", 30)
+        _grant(chat, role, [rule for rule in rules if "pods" not in rule["resources"]])
+        until(lambda: chat.condition("Ready").get("reason") == "ApiServerRefused", 30)
+        assert "pods" in chat.condition("Ready")["message"]
+        _grant(chat, role, rules)
+        until(lambda: chat.condition("TargetResolved").get("reason") == "TargetFound", 30)
+    assert chat.replicas() == 2
+
+
+def _grant(chat: Service, role: str, rules: list[dict[str, object]]) -> None:
+    chat.cluster.kube("patch", role, "--type=merge", "-p", json.dumps({"rules": rules}))

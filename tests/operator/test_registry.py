@@ -139,3 +139,30 @@ def test_a_forgotten_service_leaves_no_series() -> None:
         if "name" in sample.labels
     }
     assert left == {"code"}
+
+
+def claiming(name: str, created: str, mode: str = "Auto", target: str = "vllm") -> dict[str, Any]:
+    """Return a service that scales a target."""
+    raw = obj(name, name, creationTimestamp=created)
+    return {**raw, "spec": {"scaling": {"mode": mode}, "pools": [{"scaleTargetRef": {"name": target}}]}}
+
+
+def test_of_two_services_with_one_target_the_eldest_scales() -> None:
+    """Never two writers: the younger is told who writes; who only recommends, or is alone, is free."""
+    registry = Made().registry
+    old, young = claiming("old", "2026-01-01T00:00:00Z"), claiming("young", "2026-01-02T00:00:00Z")
+    others = [
+        claiming("adviser", "2025-01-01T00:00:00Z", mode="Recommend"),
+        claiming("else", "2025", target="x"),
+    ]
+    for raw in (old, young, *others):
+        registry.event(None, raw)
+    assert registry.rival(old) is None
+    told = registry.rival(young)
+    assert told is not None
+    assert told.code == "TargetClaimed"
+    assert "LLMService old" in told.message
+    assert [registry.rival(other) for other in others] == [None, None]
+    registry.event("DELETED", old)
+    assert registry.rival(young) is None
+    assert registry.rival({**obj(), "spec": {"scaling": {"mode": "Auto"}, "pools": []}}) is None

@@ -93,7 +93,7 @@ class ScrapedPods:
         self._thread.join(10)
 
     def load(self, pod: str, prompt: float, output: float, **gauges: float) -> None:
-        """Let a pod export this much: tokens per second, gauges by short name; 1,000 prompt tokens a request."""
+        """Let a pod export this much: tokens per second (1,000 prompt tokens a request), gauges by short name."""
         requests = prompt / 1000
         sidecar = self._sidecars.get(pod)
         if sidecar is None:
@@ -173,7 +173,7 @@ class Service:
         return {
             "model": "llama",
             "objectives": {"ttftMilliseconds": 2000, "tpotMilliseconds": 100, "percentile": 99},
-            "pools": [{"name": "main", "scaleTargetRef": {"name": self.name}, "minReplicas": 1, "maxReplicas": 6}],
+            "pools": [{"name": "main", "scaleTargetRef": {"name": self.name}, "maxReplicas": 6}],
             "scaling": {
                 "mode": "Auto",
                 "intervalSeconds": 1,
