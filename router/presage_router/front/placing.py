@@ -124,6 +124,8 @@ class Placing:
     async def _bids(self, job: Job, trace: Trace, avoid: set[str]) -> dict[str, Bid]:
         """Ask a few; if none answers, others. Raises Refusal when there is nobody to serve."""
         ids = [peer for peer in self._reach.candidates() if peer not in avoid]
+        if avoid and not ids:  # whoever is suspect may still be better than who has just failed
+            ids = [peer for peer in self._reach.all_others() if peer not in avoid]
         owner, _ = self._prefixes.owner(job.prefix)
         asked = self._pick.sample(ids, self._reach.self_id, owner, self._rng)
         request = BidRequest(

@@ -53,12 +53,14 @@ class Reach:
         return self._guard.draining
 
     def candidates(self) -> list[str]:
-        """Return the ids of all guards that may take a request now."""
-        ids = [peer.id for peer in self._table.usable(time.monotonic())]
-        return [*ids, self.self_id] if self._guard.open else ids
+        """Return the ids of all guards that may take a request now; suspects only if nobody else."""
+        now = time.monotonic()
+        if self._guard.open:
+            return [*(peer.id for peer in self._table.standing(now)), self.self_id]
+        return [peer.id for peer in self._table.usable(now)]
 
     def all_others(self) -> list[str]:
-        """Return the ids of all other guards, those put aside too: a message to them costs nothing."""
+        """Return the ids of all other guards, those put aside too."""
         return [peer.id for peer in self._table.others]
 
     async def bids(self, ids: Sequence[str], request: BidRequest) -> tuple[dict[str, Bid], bool]:

@@ -73,9 +73,11 @@ class PeerTable:
 
     def usable(self, now: float) -> list[Peer]:
         """Return the other peers that are not aside; all of them when every one is."""
-        others = self.others
-        standing = [peer for peer in others if not self.is_aside(peer.id, now)]
-        return standing or others
+        return self.standing(now) or self.others
+
+    def standing(self, now: float) -> list[Peer]:
+        """Return the other peers that are not aside, perhaps none."""
+        return [peer for peer in self.others if not self.is_aside(peer.id, now)]
 
     def is_aside(self, peer_id: str, now: float) -> bool:
         """Tell whether a peer is put aside at present."""
