@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.overhead import upstream
-from benchmarks.overhead.cpu import cpu_seconds
+from benchmarks.overhead.cpu import cpu_pressure, cpu_seconds
 from benchmarks.overhead.load import Counts, pace, saturate
 from benchmarks.overhead.report import PRESAGE, SGLANG, Measured, quantile, summary, table
 from benchmarks.overhead.targets import HOST, Target, all_targets
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Measure, print the table, write the JSON; 1 when any request failed."""
     options = _options()
+    before = cpu_pressure()
     with all_targets(tuple(options.routers)) as targets:
         measured = {target.name: Measured() for target in targets}
         for turn in range(-1, options.repetitions):  # the first turn warms up and is not counted
@@ -36,10 +37,12 @@ def main() -> int:
             sys.stderr.write(
                 f"repetition {turn + 1} of {options.repetitions} done\n" if turn >= 0 else "warm\n"
             )
-    result = summary(measured) | {"setting": _setting(options)}
+    pressure = {"before": before, "after": cpu_pressure()}
+    result = summary(measured) | {"setting": _setting(options) | {"cpu_pressure_percent": pressure}}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(table(result))
+    print(f"CPU pressure, % of the last minute: {before} before, {pressure['after']} after the run")
     print(f"written: {options.out}")
     return 1 if any(one.failed for one in measured.values()) else 0
 
