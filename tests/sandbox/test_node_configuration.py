@@ -37,9 +37,9 @@ def test_two_sandboxes_have_two_cgroups(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
-def test_removing_a_cgroup_that_is_not_there_is_fine() -> None:
+def test_removing_a_cgroup_that_is_not_there_is_fine(tmp_path: Path) -> None:
     """The repair after a crash may run any number of times."""
-    cgroups.remove("presage-sandbox-that-never-was")
+    cgroups.remove("presage-sandbox-that-never-was", tmp_path / "controllers")
 
 
 def test_containerd_is_told_in_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

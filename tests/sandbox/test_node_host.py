@@ -11,6 +11,7 @@ import pytest
 from presage_sandbox import lifecycle, processes
 from presage_sandbox.cluster import Cluster
 from presage_sandbox.layout import Layout, Options, identity_of
+from presage_sandbox.node import cgroups
 from presage_sandbox.node.cgroups import name_of
 from presage_sandbox.node_hook import load_node
 from presage_sandbox.progress import on_terminal
@@ -142,3 +143,24 @@ def test_restoring_again_and_without_a_node_is_fine(tmp_path: Path) -> None:
     layout = Layout(tmp_path, Options(node=True), {}, {}, {})
     load_node().restore_host(layout)
     load_node().restore_host(layout)
+
+
+def test_controllers_of_cgroup_v2_are_passed_on_and_taken_back(tmp_path: Path) -> None:
+    """On the kernel's own v2 tree: pods' cgroups get every controller, the root is as before at the end."""
+    if os.geteuid() != 0:
+        pytest.skip("a real node needs root")
+    unified = [each for each in cgroups.hierarchies(cgroups.MOUNTS.read_text()) if each.unified]
+    if not unified:
+        pytest.skip("this machine mounts no cgroup v2")
+    root, name, note = unified[0].root, name_of("test-of-v2"), tmp_path / "controllers"
+    before = (root / cgroups.PASSED_ON).read_text()
+    (root / name).mkdir()
+    try:
+        cgroups.delegate(root, name, note)
+        available = (root / "cgroup.controllers").read_text()
+        assert (root / name / cgroups.PASSED_ON).read_text().split() == available.split()
+    finally:
+        cgroups.remove(name, note)
+    assert not (root / name).exists()
+    assert (root / cgroups.PASSED_ON).read_text() == before
+    assert not note.exists()

@@ -17,6 +17,7 @@ REMOVE_SECONDS = 15.0
 POLL_SECONDS = 0.05
 CPU_SHARES_FILE = "cpu.shares"
 SHARES_PER_CPU = 1024
+PASSED_ON = "cgroup.subtree_control"
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
@@ -44,48 +45,52 @@ def name_of(identity: str) -> str:
     return f"presage-sandbox-{identity}"
 
 
-def create(name: str) -> None:
-    """Make the cgroup in every tree, able to hold pods; SandboxError where the kernel refuses."""
+def create(name: str, note: Path) -> None:
+    """Make the cgroup in every tree, able to hold pods; SandboxError where the kernel refuses.
+
+    Where only v2 is mounted, pods need every controller passed on from the root; which ones were not
+    before is written to `note`, for `remove`.
+    """
     trees = hierarchies(MOUNTS.read_text())
     if not trees:
         raise SandboxError("no cgroup tree is mounted on this machine, and a real node (--node) needs one")
     only_unified = all(each.unified for each in trees)
     for tree in trees:
         try:
-            _create(tree, name, delegate=only_unified)
+            (tree.root / name).mkdir(exist_ok=True)
+            if only_unified:
+                delegate(tree.root, name, note)
+            elif not tree.unified:
+                _fill_cpuset(tree.root, name)
         except OSError as error:
             raise SandboxError(
                 f"cannot make the cgroup {tree.root / name} ({error}): a real node (--node) needs a machine, "
-                "or a container, whose cgroups may be written; --node off needs none"
+                "or a container, whose cgroups may be written; without --node none is needed"
             ) from error
 
 
-def _create(tree: Hierarchy, name: str, *, delegate: bool) -> None:
-    folder = tree.root / name
-    folder.mkdir(exist_ok=True)
-    if tree.unified:
-        if delegate:
-            _enable_controllers(tree.root)
-            _enable_controllers(folder)
-        return
-    if (folder / CPU_SHARES_FILE).exists():
-        # What the kubelet gives its own group at the top of the tree; by default all pods together
-        # would weigh as much as one process outside.
-        (folder / CPU_SHARES_FILE).write_text(str(SHARES_PER_CPU * (os.cpu_count() or 1)))
-    for file in CPUSET_FILES:  # on v1 a new cpuset is empty, and no process may enter an empty one
-        if (folder / file).exists():
-            (folder / file).write_text((tree.root / file).read_text())
+def _fill_cpuset(root: Path, name: str) -> None:
+    """Give the cgroup every CPU: on v1 a new cpuset is empty, and no process may enter an empty one."""
+    for file in CPUSET_FILES:
+        if (root / file).exists():
+            (root / name / file).write_text((root / file).read_text())
 
 
-def _enable_controllers(folder: Path) -> None:
-    """Pass every controller that the folder has on to its children (v2)."""
+def delegate(root: Path, name: str, note: Path) -> None:
+    """Pass every controller of the root on to the cgroup, and from there to its children (v2)."""
+    note.write_text(" ".join(_held_back(root)))
+    for folder in (root, root / name):
+        for controller in _held_back(folder):
+            (folder / PASSED_ON).write_text(f"+{controller}")
+
+
+def _held_back(folder: Path) -> list[str]:
+    """List the controllers that a cgroup has and does not pass on."""
     available = (folder / "cgroup.controllers").read_text().split()
-    enabled = (folder / "cgroup.subtree_control").read_text().split()
-    for controller in sorted(set(available) - set(enabled)):
-        (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+    return sorted(set(available) - set((folder / PASSED_ON).read_text().split()))
 
 
-def remove(name: str) -> None:
+def remove(name: str, note: Path) -> None:
     """End what still runs in the cgroup and remove it from every tree; nothing where there is none.
 
     A killed namespace takes a moment to be gone, so this waits up to 15 s; then SandboxError.
@@ -99,6 +104,18 @@ def remove(name: str) -> None:
                     "`presage sandbox down` tries again, `cat .../cgroup.procs` lists who is in it"
                 )
             time.sleep(POLL_SECONDS)
+        if tree.unified:
+            hold_back(tree.root, note)
+
+
+def hold_back(root: Path, note: Path) -> None:
+    """Take back what `delegate` made the root pass on, unless somebody else uses it by now (v2)."""
+    if not note.exists():
+        return
+    for controller in note.read_text().split():
+        with contextlib.suppress(OSError):
+            (root / PASSED_ON).write_text(f"-{controller}")
+    note.unlink()
 
 
 def _removed(folder: Path) -> bool:

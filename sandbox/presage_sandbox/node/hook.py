@@ -15,6 +15,7 @@ from presage_sandbox.node_hook import ProgramRunner
 from presage_sandbox.progress import on_terminal
 
 PAUSE_ARCHIVE = "pause.tar"
+CONTROLLERS = "controllers"  # which cgroup controllers the host did not pass on before
 
 
 class RealNode:
@@ -41,7 +42,7 @@ class RealNode:
         dns.write_configuration(layout)
         kubelet.write_configuration(layout)
         shutil.copyfile(pause.build(on_terminal()), layout.node / PAUSE_ARCHIVE)
-        cgroups.create(cgroups.name_of(layout.identity))
+        cgroups.create(cgroups.name_of(layout.identity), layout.node / CONTROLLERS)
 
     async def start(self, layout: Layout, runner: ProgramRunner) -> None:
         """Start the node and return when it is Ready and offers its GPUs."""
@@ -79,4 +80,4 @@ class RealNode:
 
     def restore_host(self, layout: Layout) -> None:
         """Remove the node's cgroup; idempotent, also after a crash. Nothing else was changed."""
-        cgroups.remove(cgroups.name_of(layout.identity))
+        cgroups.remove(cgroups.name_of(layout.identity), layout.node / CONTROLLERS)
