@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from presage_policies.lengths import LengthDistribution, RequestFeatures
 from presage_router.config import RouterConfig
+from presage_router.file_watch import FileWatch
 from presage_router.live_config import LiveConfig
 from presage_router.sidecar import Places, Sidecar
 
@@ -331,8 +332,9 @@ async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    """Give an empty fleet; everything it started is stopped afterwards."""
+async def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
+    """Give an empty fleet that looks at its files often; everything it started is stopped afterwards."""
+    monkeypatch.setattr(FileWatch, "INTERVAL_SECONDS", 0.03)
     it = Fleet(tmp_path)
     yield it
     await it.close()
