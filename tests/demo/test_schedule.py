@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from presage_cli.demo.history import history_lines
 from presage_cli.demo.plan import Plan, PlanError, load_plan
 from presage_cli.demo.schedule import (
-    STRATA,
     build_schedule,
     offered_tokens,
     request_rates,
@@ -46,7 +45,7 @@ def test_requests_follow_the_series(shape: Shape, lengths: Lengths, plan: Plan) 
 def test_the_load_needs_several_instances_and_at_most_the_allowed(
     shape: Shape, lengths: Lengths, plan: Plan
 ) -> None:
-    """The offered load runs from under one instance to the planned peak, within a fifth of the series."""
+    """The offered load runs from under one instance to the planned peak, each window close to the series."""
     offered = offered_tokens(build_schedule(shape, lengths, plan), plan) / plan.capacity.total
     assert offered[:4].mean() < 1
     assert 3 < offered.max() < plan.max_replicas
@@ -56,16 +55,23 @@ def test_the_load_needs_several_instances_and_at_most_the_allowed(
     assert np.abs(offered[busy] / series[busy] - 1).max() < 0.2
 
 
-def test_the_mix_of_lengths_is_the_trace(lengths: Lengths) -> None:
-    """Every block of requests takes one from each equal share of the trace, so means stay put."""
+@pytest.mark.parametrize("count", [1, 7, 39])
+def test_the_mix_of_lengths_is_the_trace(lengths: Lengths, count: int) -> None:
+    """The requests of a window take one from each equal share of the trace; many windows give its mean."""
     rng = np.random.default_rng(7)
-    picks = stratified_picks(lengths, 40 * STRATA, rng)
     total = lengths.prompt_tokens + lengths.output_tokens
     rank = np.argsort(np.argsort(total, kind="stable"), kind="stable")
-    share = rank * STRATA // len(total)
-    for block in share[picks].reshape(-1, STRATA):
-        assert sorted(block) == list(range(STRATA))
-    assert total[picks].mean() == pytest.approx(total.mean(), rel=0.05)
+    windows = [stratified_picks(lengths, count, rng) for _ in range(3000 // count)]
+    for picks in windows:
+        shares = np.sort(rank[picks]) * count / len(total) - np.arange(count)
+        assert shares.min() >= -count / len(total)
+        assert shares.max() < 1
+    assert total[np.concatenate(windows)].mean() == pytest.approx(total.mean(), rel=0.05)
+
+
+def test_a_window_without_requests_takes_none(lengths: Lengths) -> None:
+    """No request, no pair."""
+    assert stratified_picks(lengths, 0, np.random.default_rng(1)).tolist() == []
 
 
 @given(st.lists(st.floats(min_value=0, max_value=200), min_size=1, max_size=60))

@@ -75,6 +75,7 @@ class Manifests:
             "profile": plan.profile,
             "ttft_milliseconds": plan.objectives.ttft_milliseconds,
             "tpot_milliseconds": plan.objectives.tpot_milliseconds,
+            "percentile": plan.objectives.percentile,
             "min_replicas": plan.min_replicas,
             "max_replicas": plan.max_replicas,
             "interval_seconds": plan.interval_seconds,

@@ -37,6 +37,7 @@ class ObjectivesPlan(Frozen):
 
     ttft_milliseconds: int = Field(gt=0)
     tpot_milliseconds: int = Field(gt=0)
+    percentile: int = Field(gt=0, lt=100)
 
 
 class TracePlan(Frozen):

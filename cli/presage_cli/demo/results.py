@@ -123,7 +123,7 @@ def definitions(plan: Plan) -> dict[str, str]:
         "tpot_*": "first to last text divided by the tokens after the first chunk",
         "e2e_*": "scheduled instant to end of stream, completed requests",
         "slo_attainment": f"share of all requests completed with TTFT <= {objectives.ttft_milliseconds} ms "
-        f"and TPOT <= {objectives.tpot_milliseconds} ms, which were set from the engine model before any run",
+        f"and TPOT <= {objectives.tpot_milliseconds} ms, the API's defaults",
         "replica_seconds": "pods from creation to deletion within the part that counts, cold start included",
         "peak_replicas": "most pods that existed at one instant",
         "scale_ups": "increases of the replicas that the Deployment asks for",

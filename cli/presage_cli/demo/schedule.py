@@ -2,10 +2,10 @@
 
 A window of the original service holds some ten thousand requests, so its load is steady within
 the window; the scaled-down window holds a few dozen, and left to chance its token rate would be
-mostly noise. So the number of requests in a window is the series' (not drawn), their instants are
-a Poisson process given that number (uniform order statistics), and lengths are drawn by strata:
-every block of consecutive requests takes one pair from each equal share of the trace, ordered by
-total length. The mix of lengths is the trace's, the order within a block is random (ours).
+mostly noise. So the number of requests in a window is the series' (not drawn), their instants are a
+Poisson process given that number (uniform order statistics), and lengths are a stratified sample: the
+n requests of a window take one pair from each n-th of the trace, ordered by total length, in random
+order. Over many windows the mix of lengths is the trace's (ours).
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from presage_cli.demo.plan import Plan
 from presage_cli.demo.traces import Lengths, Shape, TraceError
-
-STRATA = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def build_schedule(shape: Shape, lengths: Lengths, plan: Plan) -> list[Arrival]:
             for start, count in zip(starts, counts, strict=True)
         ]
     )
-    picks = stratified_picks(lengths, len(instants), rng)
+    picks = np.concatenate([stratified_picks(lengths, int(count), rng) for count in counts])
     return [
         Arrival(float(at), int(lengths.prompt_tokens[pick]), int(lengths.output_tokens[pick]))
         for at, pick in zip(instants, picks, strict=True)
@@ -68,15 +66,12 @@ def whole_counts(expected: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def stratified_picks(lengths: Lengths, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose `count` rows of the trace: each block of STRATA takes one of each share, in random order."""
+    """Choose `count` rows of the trace, one from each of `count` equal shares by total length, shuffled."""
     by_total = np.argsort(lengths.prompt_tokens + lengths.output_tokens, kind="stable")
-    shares = np.array_split(by_total, min(STRATA, len(by_total)))
-    blocks: list[NDArray[np.int64]] = []
-    for _ in range(-(-count // len(shares))):
-        block = np.array([rng.choice(share) for share in shares], dtype=np.int64)
-        rng.shuffle(block)
-        blocks.append(block)
-    return np.concatenate(blocks)[:count] if blocks else np.empty(0, dtype=np.int64)
+    places = (np.arange(count) + rng.uniform(0, 1, count)) / max(1, count)
+    picks = by_total[(places * len(by_total)).astype(np.int64)]
+    rng.shuffle(picks)
+    return picks.astype(np.int64)
 
 
 def offered_tokens(arrivals: list[Arrival], plan: Plan) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""The demo's figures, each with its reason; all were set from the engine model before any run.
+"""The demo's figures, each with its reason.
 
 Both services get every one of them. What differs between the services stands in `SERVICES`.
 """
 
+from presage_crds import Objectives as DefaultObjectives
 from presage_policies.engine import sustainable_rates
 from presage_policies.objectives import Objectives
 from presage_policies.profiles import load_profile
@@ -20,11 +21,13 @@ PROFILE = (
     "rtx4090-llama-3.1-8b"  # the smallest shipped: a few requests a second load it, as 2 cores must carry
 )
 
-# About three times the TTFT and twice the TPOT that the model gives one request in a hundred at the
-# load that an instance sustains (0.50 s, 37 ms): neither chance nor a shared processor decides, while
-# 80 ms a token is still faster than people read.
-OBJECTIVES = ObjectivesPlan(ttft_milliseconds=1500, tpot_milliseconds=80)
-PERCENTILE = 99
+# The API's own defaults: what a user gets who states nothing.
+_DEFAULTS = DefaultObjectives()
+OBJECTIVES = ObjectivesPlan(
+    ttft_milliseconds=_DEFAULTS.ttft_milliseconds,
+    tpot_milliseconds=_DEFAULTS.tpot_milliseconds,
+    percentile=_DEFAULTS.percentile,
+)
 
 # 100 seconds of the trace in one: a day is 864 s, a 10-minute window 6 s. Tuesday 11:00 to 16:20 (32
 # windows) is the morning's rise, the midday peak and the start of the fall, and takes 192 s.
@@ -40,9 +43,9 @@ TRACE = TracePlan(
 
 # Requests a second at each service in the busiest window: twice this is what two cores can emulate beside
 # a cluster, and several times what one instance sustains, so that the rise takes several steps.
-PEAK_REQUESTS_PER_SECOND = 8.0
+PEAK_REQUESTS_PER_SECOND = 6.5
 MIN_REPLICAS = 1
-MAX_REPLICAS = 6
+MAX_REPLICAS = 5
 INTERVAL_SECONDS = 2  # either policy decides this often, well within one window
 COLD_START_SECONDS = 10  # loading a model, shortened from minutes but not by the full time scale
 STREAM_INTERVAL = 8  # tokens a chunk, to spare the two cores; the same engine setting on both sides
@@ -55,7 +58,7 @@ def make_plan(lengths: Lengths, namespace: str) -> Plan:
     """Put the figures together; capacity follows from the engine model and the trace's lengths."""
     prompt, output = float(lengths.prompt_tokens.mean()), float(lengths.output_tokens.mean())
     objectives = Objectives(
-        OBJECTIVES.ttft_milliseconds / 1000, OBJECTIVES.tpot_milliseconds / 1000, PERCENTILE
+        OBJECTIVES.ttft_milliseconds / 1000, OBJECTIVES.tpot_milliseconds / 1000, OBJECTIVES.percentile
     )
     rates = sustainable_rates(load_profile(PROFILE), prompt, output, objectives)
     return Plan(
