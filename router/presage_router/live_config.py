@@ -36,7 +36,8 @@ class LiveConfig:
             config = load_config(self._path)
         elif fallback is not None:
             config = fallback
-            _log.info("no configuration file yet; defaults serve", path=str(self._path))
+            if self._path is not None:
+                _log.info("no configuration file yet; defaults serve", path=str(self._path))
         else:
             raise ConfigError("no configuration: give --config FILE, or --service NAME to run on defaults")
         return config, profile_of(config)

@@ -81,7 +81,6 @@ class Sidecar:
 
     async def start(self) -> None:
         """Open the listeners and begin to follow engine, peers and configuration."""
-        await self._stack.__aenter__()
         config, profile = self._live.config, self._live.profile
         self._build(config, profile)
         self._watch_gauges()
@@ -113,8 +112,8 @@ class Sidecar:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked.set)
-        await self.start()
         try:
+            await self.start()
             await asked.wait()
             asked.clear()
             again = asyncio.ensure_future(asked.wait())
