@@ -93,7 +93,7 @@ class ScrapedPods:
         self._thread.join(10)
 
     def load(self, pod: str, prompt: float, output: float, **gauges: float) -> None:
-        """Let a pod export this much: tokens per second (1,000 prompt tokens a request), gauges by short name."""
+        """Let a pod export tokens per second (1,000 prompt tokens a request) and gauges by short name."""
         requests = prompt / 1000
         sidecar = self._sidecars.get(pod)
         if sidecar is None:
@@ -348,7 +348,6 @@ def operator_process(
         f"--port={port}",
         f"--lease-seconds={lease_seconds}",
     ]
-
 
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}
     with log.open("ab") as out:
