@@ -9,6 +9,12 @@ from typer.testing import CliRunner
 SERVE = ["router", "--service", "chat", "--log-level", "error"]
 
 
+@pytest.fixture(autouse=True)
+def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the command from sending this process's logs to an output that ends with the command."""
+    monkeypatch.setattr("presage_router.logs.configure_logs", lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
