@@ -12,7 +12,7 @@ from itertools import pairwise
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640.0, 250.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 12.0, 12.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 66.0, 12.0, 12.0, 34.0
 
 
 @dataclass(frozen=True)

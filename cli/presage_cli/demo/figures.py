@@ -30,7 +30,7 @@ def load_chart(run: Run, service: str) -> str:
     ready = [(at, count * each) for at, count in _steps(line.ready, run)]
     forecast = [(at - run.starts_at, rate / THOUSAND) for at, rate in line.forecast]
     forecast = [(at, rate) for at, rate in forecast if 0 <= at <= plan.replay_seconds]
-    top = max(rate for _, rate in [*offered, *ready, *forecast]) * 1.05
+    top = _top_rate(run) / THOUSAND
     chart = Chart(
         f"{service}: load, forecast and ready capacity", _time_axis(plan), _linear(top, "1,000 tokens/s")
     )
@@ -111,6 +111,15 @@ def distribution_chart(run: Run, metric: str) -> str:
         points = [(value, 1 - index / len(ordered)) for index, value in enumerate(ordered)]
         chart.line(points, service_css(run, service), service)
     return chart.svg()
+
+
+def _top_rate(run: Run) -> float:
+    """Return what both load charts must reach, in tokens/s, so that they share one scale."""
+    lines = run.timeline.services.values()
+    ready = [value for line in lines for _, value in _steps(line.ready, run)]
+    forecasts = [rate for line in lines for at, rate in line.forecast if run.starts_at <= at <= run.ends_at]
+    capacity = max(ready) * run.plan.capacity.total
+    return 1.05 * max(capacity, *run.offered_tokens_per_second, *forecasts)
 
 
 def service_css(run: Run, service: str) -> str:
