@@ -84,30 +84,24 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """An interrupt in the middle of the demo ends it with 130, its sandbox gone, no process left."""
     if os.geteuid() != 0:
         pytest.skip("a real node needs root")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from presage_cli.main import app; app()",
-            "demo",
-            "--out",
-            str(tmp_path / "out"),
-        ],
+    command = [sys.executable, "-c", "from presage_cli.main import app; app()", "demo"]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")],
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-    )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if "starting two equal services" in line:
-            break
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    said += process.stderr.readlines()
-    assert process.wait(120) == 130, "".join(said)
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "starting two equal services" in line:
+                break
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.readlines()
+        assert process.wait(120) == 130, "".join(said)
     assert "cleaned up" in said[-1]
     assert re.search(r"stopping the sandbox: [\d.]+ s", "".join(said))
     left = {path.name for path in (tmp_path / "presage" / "demo").iterdir()}
