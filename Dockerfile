@@ -6,7 +6,8 @@ ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
 RUN pip install --no-cache-dir "uv>=0.9,<1"
-ENV UV_COMPILE_BYTECODE=1 \
+ENV UV_CACHE_DIR=/cache \
+    UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_PROJECT_ENVIRONMENT=/opt/presage
@@ -14,7 +15,7 @@ WORKDIR /source
 ARG ROLES="router engine operator"
 # Dependencies first: this layer is made anew only when the lock file changes.
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/cache \
     uv sync --frozen --no-dev --no-install-project $(printf -- '--extra %s ' ${ROLES})
 COPY README.md LICENSE NOTICE ./
 COPY crds crds
@@ -25,7 +26,7 @@ COPY router router
 COPY simulator simulator
 COPY sandbox sandbox
 COPY cli cli
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/cache \
     uv sync --frozen --no-dev --no-editable $(printf -- '--extra %s ' ${ROLES})
 
 FROM python:${PYTHON}-slim

@@ -88,7 +88,7 @@ class RootFileSystem:
 def root_file_system(progress: Progress) -> RootFileSystem:
     """Make the root file system, or take it from the cache.
 
-    The environment variable PRESAGE_DEBIAN_MIRROR names another archive than deb.debian.org.
+    The environment variable PRESAGE_DEBIAN_MIRROR names another archive than Debian's own.
     SandboxError where mmdebstrap is missing or fails.
     """
     name = f"root-{key_of(SUITE, *PACKAGES, *LEFT_OUT, USER)}"
@@ -119,7 +119,7 @@ def _bootstrap(tar: Path) -> None:
         draft.unlink(missing_ok=True)
         tail = "\n".join(line[:200] for line in done.stderr.splitlines()[-15:])
         raise SandboxError(
-            f"mmdebstrap could not make the root file system of Debian {SUITE}; where deb.debian.org is "
+            f"mmdebstrap could not make the root file system of Debian {SUITE}; where Debian's archive is "
             f"out of reach, name a mirror in PRESAGE_DEBIAN_MIRROR. It said:\n{tail}"
         )
     draft.replace(tar)
