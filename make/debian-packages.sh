@@ -3,7 +3,8 @@
 # Usage: debian-packages.sh node|browser
 set -euo pipefail
 case "${1:-}" in
-    node) wanted=(containerd runc containernetworking-plugins iptables nftables iproute2 kmod mmdebstrap) ;;
+    # mount and util-linux are on every machine, but not in every container.
+    node) wanted=(containerd runc containernetworking-plugins iptables nftables iproute2 kmod mmdebstrap mount util-linux) ;;
     browser) wanted=(chromium) ;;
     *) echo "usage: $0 node|browser" >&2; exit 2 ;;
 esac
