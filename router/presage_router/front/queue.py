@@ -95,7 +95,7 @@ class FrontQueue:
         now = time.monotonic()
         if self._gathers_for_first(take, now):
             return self._told([], now, blocked=True)
-        taken = self._room.take(take.room, now, lambda w: take.fits(w.prompt_tokens, w.length.mean))
+        taken = self._room.take(take.room, now, lambda w: self._still_waits(w) and _fits(take, w))
         for waiting in taken:
             self._away.add(waiting.request_id)
             self._places[waiting.request_id].set_result(Place(take.guard, take.reservation))
@@ -103,8 +103,9 @@ class FrontQueue:
 
     def _gathers_for_first(self, take: Take, now: float) -> bool:
         """Tell whether this guard is the one that gathers room for the first in line."""
-        first = min(self._room, key=lambda w: (*self._room.order.key(w, now), w.arrived), default=None)
-        if first is None or take.fits(first.prompt_tokens, first.length.mean):
+        waiting = filter(self._still_waits, self._room)
+        first = min(waiting, key=lambda w: (*self._room.order.key(w, now), w.arrived), default=None)
+        if first is None or _fits(take, first):
             return False
         if now - first.arrived < PATIENCE_SECONDS:
             return False
@@ -119,6 +120,10 @@ class FrontQueue:
             return True
         return False
 
+    def _still_waits(self, waiting: Waiting) -> bool:
+        """Tell whether its client is still there: one that has just left is in the room for a moment yet."""
+        return not self._places[waiting.request_id].done()
+
     def _told(self, taken: list[Waiting], now: float, *, blocked: bool) -> Taken:
         return Taken(
             taken=len(taken),
@@ -128,3 +133,7 @@ class FrontQueue:
             oldest=round(self._room.oldest_seconds(now), 3),
             blocked=blocked,
         )
+
+
+def _fits(take: Take, waiting: Waiting) -> bool:
+    return take.fits(waiting.prompt_tokens, waiting.length.mean)
