@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from presage_policies.lengths import RequestFeatures
 from presage_predictors.history import (
     CLIENT_SAMPLES,
     MAX_CLIENTS,
+    MOST_CAPS,
     PRIOR,
+    STALENESS,
     HistoryLengthPredictor,
     RecentLengths,
 )
@@ -76,6 +78,44 @@ def test_empty_responses_say_nothing() -> None:
     predictor = HistoryLengthPredictor()
     predictor.observe(request(), 0)
     assert predictor.predict(request()) == PRIOR
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.integers(0, 400), st.sampled_from(["a", "b", "stranger"]))
+def test_a_prediction_is_that_of_a_moment_ago(seed: int, count: int, client: str) -> None:
+    """However often it was asked, it predicts what one never asked before would have, a few answers ago."""
+    rng = np.random.default_rng(seed)
+    answers = [("ab"[rng.integers(2)], int(rng.integers(1, 900))) for _ in range(count)]
+    kept = HistoryLengthPredictor()
+    for of, tokens in answers:
+        kept.observe(request(of), tokens)
+        if rng.random() < 0.5:
+            kept.predict(request(client))
+    recent = []
+    for missing in range(int(STALENESS * count) + 1):
+        fresh = HistoryLengthPredictor()
+        for of, tokens in answers[: count - missing]:
+            fresh.observe(request(of), tokens)
+        recent.append(fresh.predict(request(client)))
+    assert kept.predict(request(client)) in recent
+
+
+def test_a_young_client_is_predicted_by_all_that_it_had() -> None:
+    """While a client has fewer than 50 responses, each one counts in the very next prediction."""
+    predictor = HistoryLengthPredictor()
+    former = predictor.predict(request()).mean
+    for _ in range(49):
+        predictor.observe(request(), 1500)
+        latest = predictor.predict(request()).mean
+        assert latest > former
+        former = latest
+
+
+def test_a_kept_prediction_is_cut_for_each_request() -> None:
+    """One client's requests differ in max_tokens, more values than are kept: each is cut at its own."""
+    predictor = HistoryLengthPredictor()
+    for cap in [*range(20, 20 + 2 * MOST_CAPS), 25, None, 5]:
+        assert predictor.predict(request(max_tokens=cap)) == PRIOR.capped(cap)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=80), st.floats(0, 1))
