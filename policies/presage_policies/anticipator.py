@@ -2,7 +2,8 @@
 
 Each running request is kept as the rest of its ramp: it holds prompt + generated tokens now, grows by
 one an iteration and ends after its predicted length. Updates are O(1); U is summed over all ramps when
-asked for, in O(requests + the longest ramp), and kept until something changes.
+asked for, in O(requests + the longest ramp), and kept until something changes. Bids look at it through
+`ramps`, which never writes U out.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from presage_policies.ramps import Floats, Ramps
 
 EXTENSION = 0.2  # of the predicted length, again and again, for a response that outlives it (PreServe)
 OVERLOAD_SLOTS = 100  # U[0:100] is looked at (PreServe)
@@ -43,6 +44,7 @@ class Anticipator:
         self._extension = np.zeros(0, dtype=np.int64)
         self._started = np.zeros(0, dtype=bool)
         self._kept: dict[str, Floats] = {}  # arrays over all slots since the last change
+        self._ramps: dict[str, Ramps] = {}
 
     @property
     def kv_capacity_tokens(self) -> int:
@@ -52,7 +54,7 @@ class Anticipator:
     @kv_capacity_tokens.setter
     def kv_capacity_tokens(self, tokens: int) -> None:
         self._kv_capacity_tokens = tokens
-        self._kept.clear()
+        self._changed()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -76,7 +78,7 @@ class Anticipator:
             missing = offset + 1 - int(self._length[row])
             step = int(self._extension[row])
             self._length[row] += -(-missing // step) * step
-        self._kept.clear()
+        self._changed()
 
     def finish(self, request_id: str) -> None:
         """Take back whatever a request still held."""
@@ -87,7 +89,7 @@ class Anticipator:
         self._offset[row] = 0
         self._started[row] = False
         self._free.append(row)
-        self._kept.clear()
+        self._changed()
 
     def projected(self, slots: int | None = None) -> Floats:
         """Return U[0:slots], the share of the KV cache in use in each coming iteration (read only)."""
@@ -95,13 +97,18 @@ class Anticipator:
 
     def committed(self, slots: int | None = None) -> Floats:
         """Return `projected` as if everything reserved began decoding now."""
-        if not (self._length[~self._started] > 0).any():
+        if not self._any_reserved():
             return self.projected(slots)
         return self._keep("committed", lambda: self._sum(self._length > 0))[:slots]
 
-    def sequences(self, slots: int) -> Floats:
-        """Return how many of the requests that decode now still do in each of the coming iterations."""
-        return self._keep("sequences", lambda: self._over_all_slots(self._alive(self._started)))[:slots]
+    def decoding(self) -> Ramps:
+        """Return the ramps that `projected` sums."""
+        return self._keep_ramps("decoding", self._started)
+
+    def peak_with(self, prompt_tokens: int, slots: int) -> float:
+        """Return the peak of `committed` over the next `slots`, and of one more that began to decode now."""
+        ramps = self._keep_ramps("committed", self._length > 0) if self._any_reserved() else self.decoding()
+        return ramps.peak_beside(prompt_tokens, slots, self.kv_capacity_tokens)
 
     def peak(self, slots: int | None = None) -> float:
         """Return the largest share of KV within the next `slots` iterations (default: all)."""
@@ -126,7 +133,7 @@ class Anticipator:
         self._length[row] = length
         self._extension[row] = max(1, math.ceil(EXTENSION * length))
         self._started[row] = started
-        self._kept.clear()
+        self._changed()
 
     def _new_row(self) -> int:
         used = len(self._length)
@@ -138,6 +145,21 @@ class Anticipator:
         self._started = np.concatenate([self._started, np.zeros(more, dtype=bool)])
         self._free.extend(range(used + more - 1, used, -1))
         return used
+
+    def _any_reserved(self) -> bool:
+        return len(self._rows) > int(np.count_nonzero(self._started))
+
+    def _changed(self) -> None:
+        self._kept.clear()
+        self._ramps.clear()
+
+    def _keep_ramps(self, name: str, rows: NDArray[np.bool_]) -> Ramps:
+        kept = self._ramps.get(name)
+        if kept is None:
+            offset = self._offset[rows]
+            left = np.minimum(self._length[rows] - offset, self.slots)
+            kept = self._ramps[name] = Ramps(self._prompt[rows] + offset, left)
+        return kept
 
     def _keep(self, name: str, compute: Callable[[], Floats]) -> Floats:
         kept = self._kept.get(name)

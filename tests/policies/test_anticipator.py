@@ -155,3 +155,34 @@ def test_another_capacity_counts_at_once() -> None:
     assert (anticipator.peak(1), anticipator.committed()[0]) == (pytest.approx(0.1), pytest.approx(0.4))
     anticipator.kv_capacity_tokens = 2000
     assert (anticipator.peak(1), anticipator.committed()[0]) == (pytest.approx(0.05), pytest.approx(0.2))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.integers(1, 300), st.booleans()), max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(1, 400)), max_size=12),
+    st.integers(1, 700),
+    st.integers(1, 400),
+)
+def test_bids_see_u_without_writing_it_out(
+    load: list[tuple[int, int, bool]], moves: list[tuple[int, int]], slots: int, prompt: int
+) -> None:
+    """Sums and peaks from the ramps' ends are those of U written out slot by slot, the peak bit for bit."""
+    anticipator = Anticipator(9_973, slots=700)
+    ends: dict[int, int] = {}
+    for number, (held, length, started) in enumerate(load):
+        (anticipator.start if started else anticipator.reserve)(str(number), held, length)
+        if started:
+            ends[number] = length
+    for number, generated in moves:
+        if number in ends:
+            anticipator.progress(str(number), generated)
+    own = (prompt + np.arange(slots)) / 9_973
+    assert anticipator.peak_with(prompt, slots) == (anticipator.committed(slots) + own).max()
+    held_in_all = anticipator.projected(slots).sum() * 9_973
+    assert anticipator.decoding().token_iterations(slots) == pytest.approx(held_in_all)
+    if not moves:
+        assert anticipator.decoding().ramp_iterations(slots) == sum(min(e, slots) for e in ends.values())
+    for number in range(len(load)):
+        anticipator.finish(str(number))
+    assert anticipator.peak_with(prompt, slots) == (prompt + slots - 1) / 9_973
+    assert anticipator.decoding().token_iterations(slots) == 0

@@ -8,8 +8,6 @@ objective are weighed against each other without tuned weights.
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from presage_policies.anticipator import OVERLOAD_LEVEL, Anticipator
 from presage_policies.engine import (
     BatchShape,
@@ -109,15 +107,8 @@ def has_room(
     An idle instance always has room, so that a request too large for any is decided by an engine and
     never waits for ever.
     """
-    if not load.room:
-        return False
-    if load.requests == 0 and load.reserved == 0:
-        return True
-    if load.waiting > 0 or load.requests + load.reserved >= load.max_sequences:
-        return False
-    if load.prefilling_tokens >= PREFILL_ITERATIONS * profile.token_budget:
-        return False
-    return _peak_with(anticipator, candidate) <= OVERLOAD_LEVEL
+    told = _room_by_counts(profile, load)
+    return told if told is not None else _peak_with(anticipator, candidate) <= OVERLOAD_LEVEL
 
 
 def make_bid(
@@ -130,7 +121,9 @@ def make_bid(
     ttft = _first_token_seconds(profile, load, decoding, candidate.prompt_tokens - cached, own_prefill)
     tpot = _token_seconds(profile, load, anticipator, candidate)
     delay = _added_delay(profile, load, anticipator, candidate, own_prefill)
-    overflow = _recompute_seconds(profile, anticipator, candidate)
+    peak = _peak_with(anticipator, candidate)
+    overflow = _recompute_seconds(profile, anticipator, peak)
+    told = _room_by_counts(profile, load)
     steps = candidate.length.mean - 1
     late = max(0.0, ttft - candidate.objectives.ttft_seconds)
     late += steps * max(0.0, tpot - candidate.objectives.tpot_seconds)
@@ -139,11 +132,22 @@ def make_bid(
         ttft_seconds=ttft,
         tpot_seconds=tpot,
         added_delay_seconds=delay,
-        room=has_room(profile, load, anticipator, candidate),
+        room=told if told is not None else peak <= OVERLOAD_LEVEL,
         requests=load.requests + load.reserved,
         token_load=load.token_load,
         cached_tokens=cached,
     )
+
+
+def _room_by_counts(profile: EngineProfile, load: InstanceLoad) -> bool | None:
+    """Tell whether there is room as far as counts can tell; None where KV decides."""
+    if not load.room:
+        return False
+    if load.requests == 0 and load.reserved == 0:
+        return True
+    if load.waiting > 0 or load.requests + load.reserved >= load.max_sequences:
+        return False
+    return False if load.prefilling_tokens >= PREFILL_ITERATIONS * profile.token_budget else None
 
 
 def _first_token_seconds(
@@ -161,8 +165,9 @@ def _token_seconds(
 ) -> float:
     """Mean decode iteration over the request's expected life, those still prefilling included."""
     life = _life(anticipator, candidate)
-    kv = float(anticipator.projected(life).mean()) * anticipator.kv_capacity_tokens
-    sequences = float(anticipator.sequences(life).mean()) + (load.requests - load.decoding)
+    decoding = anticipator.decoding()
+    kv = decoding.token_iterations(life) / life
+    sequences = decoding.ramp_iterations(life) / life + (load.requests - load.decoding)
     own_kv = candidate.prompt_tokens + life / 2
     return decode_seconds(profile, sequences + 1, kv + load.prefilling_tokens + own_kv)
 
@@ -180,13 +185,13 @@ def _added_delay(
     beside = decode_seconds(profile, load.decoding, load.kv_tokens)
     interruption = max(0.0, own_prefill - (beside or c.fixed))
     share = c.per_token + c.per_sequence + c.per_kv_token * (candidate.prompt_tokens + life / 2)
-    shared_steps = float(anticipator.sequences(life).sum()) + (load.requests - load.decoding) * life
+    shared_steps = anticipator.decoding().ramp_iterations(life) + (load.requests - load.decoding) * life
     return interruption * load.requests + share * shared_steps
 
 
-def _recompute_seconds(profile: EngineProfile, anticipator: Anticipator, candidate: Candidate) -> float:
+def _recompute_seconds(profile: EngineProfile, anticipator: Anticipator, peak: float) -> float:
     """Prefill again for whatever would be preempted: the tokens by which KV would overflow."""
-    overflow = (_peak_with(anticipator, candidate) - 1) * anticipator.kv_capacity_tokens
+    overflow = (peak - 1) * anticipator.kv_capacity_tokens
     return prefill_seconds(profile, round(overflow)) if overflow >= 1 else 0.0
 
 
@@ -196,6 +201,4 @@ def _life(anticipator: Anticipator, candidate: Candidate) -> int:
 
 def _peak_with(anticipator: Anticipator, candidate: Candidate) -> float:
     """Peak share of KV over the candidate's expected life if it began decoding now."""
-    life = _life(anticipator, candidate)
-    ramp = (candidate.prompt_tokens + np.arange(life)) / anticipator.kv_capacity_tokens
-    return float((anticipator.committed(life) + ramp).max())
+    return anticipator.peak_with(candidate.prompt_tokens, _life(anticipator, candidate))

@@ -61,6 +61,8 @@ def random_sample(
     """Return `count` distinct peers: those of `first` that exist, then others at random."""
     asked = list(dict.fromkeys(peer for peer in first if peer is not None and peer in peers))[:count]
     others = [peer for peer in peers if peer not in asked]
+    if not others:
+        return asked
     order = rng.permutation(len(others))[: count - len(asked)]
     return asked + [others[i] for i in order]
 
