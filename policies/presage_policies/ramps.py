@@ -17,13 +17,9 @@ class Ramps:
     """
 
     def __init__(self, now: NDArray[np.float64], left: NDArray[np.int64]) -> None:
-        order = np.argsort(left)
-        self._left: Floats = left[order].astype(float)
-        now = now[order]
-        self._now = now
-        self._behind = np.zeros(len(now) + 1)  # tokens now of ramp k and of all that end no earlier
-        self._behind[:-1] = now[::-1].cumsum()[::-1]
-        self._alive = np.arange(len(now), 0.0, -1.0)
+        self._now: Floats = now
+        self._left: Floats = left.astype(float)
+        self._by_end: tuple[Floats, Floats] | None = None
 
     def ramp_iterations(self, iterations: int) -> float:
         """Return in how many of the coming iterations each ramp is alive, summed over ramps."""
@@ -40,11 +36,21 @@ class Ramps:
         What is held grows until a ramp ends, so it is largest in the last iteration of one, or of all.
         """
         last = iterations - 1
-        ending = int(self._left.searchsorted(iterations))  # so many end before the last iteration
-        held = self._behind[ending] + (len(self._now) - ending) * last
-        peak = float(held / capacity + (tokens + last) / capacity)
+        ends, behind = self._sorted()
+        ending = int(ends.searchsorted(last))  # so many end before the last iteration
+        alive = len(ends) - ending
+        peak = float((behind[ending] + alive * last) / capacity + (tokens + last) / capacity)
         if ending == 0:
             return peak
-        ends = self._left[:ending] - 1
-        held_then = self._behind[:ending] + self._alive[:ending] * ends
-        return max(peak, float((held_then / capacity + (tokens + ends) / capacity).max()))
+        ends = ends[:ending]
+        held = behind[:ending] + np.arange(len(self._left), alive, -1) * ends
+        return max(peak, float((held / capacity + (tokens + ends) / capacity).max()))
+
+    def _sorted(self) -> tuple[Floats, Floats]:
+        """Return the ramps' last iterations in order, and the tokens now of each and all that follow."""
+        if self._by_end is None:
+            order = self._left.argsort()
+            behind = np.zeros(len(order) + 1)
+            behind[:-1] = self._now[order][::-1].cumsum()[::-1]
+            self._by_end = self._left[order] - 1, behind
+        return self._by_end
