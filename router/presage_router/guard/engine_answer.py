@@ -4,7 +4,6 @@ A stream is passed on from its first token, not before: until then the request c
 to another instance, and the first byte that a client sees is the first token.
 """
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -13,6 +12,7 @@ import aiohttp
 from presage_router import headers
 from presage_router.errors import error_event
 from presage_router.guard.ledger import Admitted
+from presage_router.silence import PatientReader
 from presage_router.sse import StreamMeter, answer_usage
 from presage_router.summary import Summary
 
@@ -51,7 +51,7 @@ class StreamedAnswer:
         self._admitted = admitted
         self._response = response
         self._meter = meter
-        self._idle_seconds = idle_seconds
+        self._reader = PatientReader(response, idle_seconds)
         self._first = b""
         self._over = False
         self.status = response.status
@@ -86,8 +86,7 @@ class StreamedAnswer:
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                chunk = await self._response.content.readany()
+            chunk = await self._reader.read()
         except TimeoutError:
             return self._die(_SILENT)
         except (aiohttp.ClientError, OSError):
@@ -106,6 +105,7 @@ class StreamedAnswer:
 
     def _end(self) -> None:
         self._over = True
+        self._reader.stop()
         self.summary = Summary(self._meter.tokens, self._meter.prompt_tokens)
         self.died = self._meter.failed
         if self.died:
@@ -119,6 +119,7 @@ class StreamedAnswer:
             self._end()
             return b""
         self._over = self.died = True
+        self._reader.stop()
         self._door.abandoned(self._admitted)
         self._response.close()
         return error_event(message, "upstream-failed")
@@ -127,6 +128,7 @@ class StreamedAnswer:
         """Abort an answer that has not ended: the engine sees the connection close and frees its KV."""
         if not self._over:
             self._over = True
+            self._reader.stop()
             self._door.abandoned(self._admitted)
             self._response.close()
 

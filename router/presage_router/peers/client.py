@@ -13,6 +13,7 @@ from presage_router.config import TimeoutsConfig
 from presage_router.errors import Refusal, error_event
 from presage_router.headers import Headers
 from presage_router.jobs import Job
+from presage_router.silence import PatientReader
 from presage_router.summary import Summary, SummaryFilter
 from presage_router.wire import (
     BID_PATH,
@@ -147,7 +148,7 @@ class RemoteAnswer:
 
     def __init__(self, response: aiohttp.ClientResponse, first: bytes, idle_seconds: float) -> None:
         self._response = response
-        self._idle_seconds = idle_seconds
+        self._reader = PatientReader(response, idle_seconds)
         self._streams = response.content_type == "text/event-stream"
         self._filter = SummaryFilter()
         self._first = first
@@ -169,19 +170,21 @@ class RemoteAnswer:
     async def _next(self, chunk: bytes) -> bytes:
         if not chunk:
             try:
-                async with asyncio.timeout(self._idle_seconds):
-                    chunk = await self._response.content.readany()
+                chunk = await self._reader.read()
             except TimeoutError:
                 return self._die(_SILENT)
             except (aiohttp.ClientError, OSError):
                 return self._die(_DIED)
         if not self._streams:
-            self._over = not chunk
+            if not chunk:
+                self._over = True
+                self._reader.stop()
             return chunk
         return self._filter.feed(chunk) if chunk else self._end()
 
     def _end(self) -> bytes:
         self._over = True
+        self._reader.stop()
         self._response.release()
         rest, self.summary = self._filter.finish()
         self.died = self.summary is None
@@ -190,6 +193,7 @@ class RemoteAnswer:
     def _die(self, message: str) -> bytes:
         rest, self.summary = self._filter.finish()
         self._over = True
+        self._reader.stop()
         self._response.close()
         self.died = self.summary is None
         if not self.died:
@@ -201,6 +205,7 @@ class RemoteAnswer:
         """Abort an answer that has not ended: the guard sees the connection close and aborts in turn."""
         if not self._over:
             self._over = True
+            self._reader.stop()
             self._response.close()
 
 
