@@ -116,15 +116,22 @@ def _checkout() -> Path:
 
 
 def _uv(arguments: list[str | Path]) -> str:
-    program = os.environ.get("UV") or shutil.which("uv")
+    program = os.environ.get("UV") or shutil.which("uv") or shutil.which(_made_uv())
     if program is None:
-        raise SandboxError("uv is missing, which installs the image's dependencies: pip install uv")
+        raise SandboxError(
+            "uv is missing, which installs the image's dependencies: make env, or pip install uv"
+        )
     # --no-python-downloads: the image brings its own Python; uv needs none for another platform's wheels.
     command = [program, "--no-python-downloads", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - argv is ours
     if done.returncode != 0:
         raise SandboxError(f"`uv {arguments[0]}` failed for the project's image:\n{done.stderr}")
     return done.stdout
+
+
+def _made_uv() -> Path:
+    """Where `make env` puts a uv of its own when none is on PATH."""
+    return cache_folder().parent / "uv" / "bin" / "uv"
 
 
 def _source(root: RootFileSystem, cache: Path) -> Layer:

@@ -14,6 +14,7 @@ PROGRAMS = {  # program: Debian package
     "nft": "nftables",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "mount": "mount",  # the kubelet's; on every machine, but not in every container
 }
 CNI_PLUGINS = ("loopback", "ptp", "host-local")
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
