@@ -28,7 +28,7 @@ class Ramps:
     def token_iterations(self, iterations: int) -> float:
         """Return the tokens held, summed over the coming iterations."""
         lived = np.minimum(self._left, iterations)
-        return float(lived @ self._now + (lived * (lived - 1)).sum() / 2)
+        return float(lived @ (self._now + (lived - 1) / 2))
 
     def peak_beside(self, tokens: float, iterations: int, capacity: float) -> float:
         """Return the largest share of `capacity` held if one more ramp, `tokens` now, lived all iterations.

@@ -45,6 +45,12 @@ _HOP_BY_HOP = frozenset(
 _UNDONE = frozenset({"content-encoding"})  # the listener has decoded the body
 _FROM_CLIENT_ONLY = frozenset({*_INTERNAL, EXPLAIN})
 _FROM_ENGINE_DROPPED = frozenset({*_INTERNAL, REASON, EXPLANATION, REQUEST_ID, "date", "server"})
+_TO_ENGINE_DROPPED = _HOP_BY_HOP | _FROM_CLIENT_ONLY
+_ONWARD_DROPPED = _TO_ENGINE_DROPPED | _UNDONE
+_BACK_DROPPED = {
+    False: _HOP_BY_HOP | _FROM_ENGINE_DROPPED,
+    True: _HOP_BY_HOP | frozenset({"date", "server"}),  # trusted: from another sidecar
+}
 _MAX_REQUEST_ID = 128
 
 Headers = CIMultiDict[str]
@@ -52,22 +58,21 @@ Headers = CIMultiDict[str]
 
 def onward(received: CIMultiDictProxy[str]) -> Headers:
     """Return the client's headers as they travel on: all but hop-by-hop ones and those of our own wire."""
-    named = _named_by_connection(received)
-    dropped = _HOP_BY_HOP | _FROM_CLIENT_ONLY | named | _UNDONE
+    named = _named_by_connection(received) if "connection" in received else None
+    dropped = _ONWARD_DROPPED | named if named else _ONWARD_DROPPED
     return CIMultiDict((k, v) for k, v in received.items() if k.lower() not in dropped)
 
 
 def to_engine(received: Iterable[tuple[str, str]]) -> Headers:
     """Return the headers that the engine gets from what a front sent: ours are taken out."""
-    dropped = _HOP_BY_HOP | _FROM_CLIENT_ONLY
-    result = CIMultiDict((k, v) for k, v in received if k.lower() not in dropped)
+    result = CIMultiDict((k, v) for k, v in received if k.lower() not in _TO_ENGINE_DROPPED)
     result["Accept-Encoding"] = "identity"
     return result
 
 
 def from_upstream(received: Iterable[tuple[str, str]], *, trusted: bool) -> Headers:
     """Return the answer's headers as they travel back; from an engine (not trusted) none of ours pass."""
-    dropped = _HOP_BY_HOP | (frozenset({"date", "server"}) if trusted else _FROM_ENGINE_DROPPED)
+    dropped = _BACK_DROPPED[trusted]
     return CIMultiDict((k, v) for k, v in received if k.lower() not in dropped)
 
 

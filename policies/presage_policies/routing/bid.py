@@ -108,7 +108,9 @@ def has_room(
     never waits for ever.
     """
     told = _room_by_counts(profile, load)
-    return told if told is not None else _peak_with(anticipator, candidate) <= OVERLOAD_LEVEL
+    if told is not None:
+        return told
+    return anticipator.peak_with(candidate.prompt_tokens, _life(anticipator, candidate)) <= OVERLOAD_LEVEL
 
 
 def make_bid(
@@ -119,9 +121,15 @@ def make_bid(
     cached = max(0, min(candidate.cached_tokens, candidate.prompt_tokens - 1))
     own_prefill = prefill_seconds(profile, candidate.prompt_tokens, cached, decoding)
     ttft = _first_token_seconds(profile, load, decoding, candidate.prompt_tokens - cached, own_prefill)
-    tpot = _token_seconds(profile, load, anticipator, candidate)
-    delay = _added_delay(profile, load, anticipator, candidate, own_prefill)
-    peak = _peak_with(anticipator, candidate)
+    # Over its life, the requests that decode now and those still prefilling are beside it.
+    life = _life(anticipator, candidate)
+    ahead = anticipator.decoding()
+    shared_steps = ahead.ramp_iterations(life) + (load.requests - load.decoding) * life
+    own_kv = candidate.prompt_tokens + life / 2  # on average over its life
+    kv = ahead.token_iterations(life) / life + load.prefilling_tokens + own_kv
+    tpot = decode_seconds(profile, shared_steps / life + 1, kv)
+    delay = _added_delay(profile, load, own_prefill, own_kv, shared_steps)
+    peak = anticipator.peak_with(candidate.prompt_tokens, life)
     overflow = _recompute_seconds(profile, anticipator, peak)
     told = _room_by_counts(profile, load)
     steps = candidate.length.mean - 1
@@ -160,32 +168,14 @@ def _first_token_seconds(
     return running + prefill_seconds(profile, load.prefilling_tokens + work, 0, decoding)
 
 
-def _token_seconds(
-    profile: EngineProfile, load: InstanceLoad, anticipator: Anticipator, candidate: Candidate
-) -> float:
-    """Mean decode iteration over the request's expected life, those still prefilling included."""
-    life = _life(anticipator, candidate)
-    decoding = anticipator.decoding()
-    kv = decoding.token_iterations(life) / life
-    sequences = decoding.ramp_iterations(life) / life + (load.requests - load.decoding)
-    own_kv = candidate.prompt_tokens + life / 2
-    return decode_seconds(profile, sequences + 1, kv + load.prefilling_tokens + own_kv)
-
-
 def _added_delay(
-    profile: EngineProfile,
-    load: InstanceLoad,
-    anticipator: Anticipator,
-    candidate: Candidate,
-    own_prefill: float,
+    profile: EngineProfile, load: InstanceLoad, own_prefill: float, own_kv: float, shared_steps: float
 ) -> float:
     """Seconds that all others lose together: its prefill once each, its share of every step they share."""
-    life = _life(anticipator, candidate)
     c = profile.coefficients
     beside = decode_seconds(profile, load.decoding, load.kv_tokens)
     interruption = max(0.0, own_prefill - (beside or c.fixed))
-    share = c.per_token + c.per_sequence + c.per_kv_token * (candidate.prompt_tokens + life / 2)
-    shared_steps = anticipator.decoding().ramp_iterations(life) + (load.requests - load.decoding) * life
+    share = c.per_token + c.per_sequence + c.per_kv_token * own_kv
     return interruption * load.requests + share * shared_steps
 
 
@@ -196,9 +186,5 @@ def _recompute_seconds(profile: EngineProfile, anticipator: Anticipator, peak: f
 
 
 def _life(anticipator: Anticipator, candidate: Candidate) -> int:
+    """Return the iterations that the request is expected to decode, as far as the anticipator looks."""
     return max(1, min(anticipator.slots, round(candidate.length.mean)))
-
-
-def _peak_with(anticipator: Anticipator, candidate: Candidate) -> float:
-    """Peak share of KV over the candidate's expected life if it began decoding now."""
-    return anticipator.peak_with(candidate.prompt_tokens, _life(anticipator, candidate))

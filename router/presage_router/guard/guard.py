@@ -52,6 +52,7 @@ class Guard:
         self.ledger = Ledger(profile)
         self._prefixes = PrefixIndex()
         self._objectives = config.objectives.objectives()
+        self._connecting = _connecting(config)
         self._numbers = itertools.count()
         self.draining = False
         self.room_gained: Callable[[], None] = _nothing
@@ -71,6 +72,7 @@ class Guard:
         """Take over a new configuration; requests under way go on."""
         self.config = config
         self._objectives = config.objectives.objectives()
+        self._connecting = _connecting(config)
         self.ledger.resize(profile, self.engine.kv_capacity_tokens)
 
     def bid(
@@ -161,7 +163,7 @@ class Guard:
             self.engine.url + job.path,
             data=engine_body(job.body, job.asked, priority),
             headers=headers.to_engine(job.headers.items()),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.config.timeouts.connect_seconds),
+            timeout=self._connecting,
         )
 
     async def _first_token(self, response: aiohttp.ClientResponse, job: Job, admitted: Admitted) -> Answer:
@@ -224,6 +226,11 @@ class Guard:
             self.ledger.resize(self.ledger.profile, self.engine.kv_capacity_tokens)
             self._prefixes = PrefixIndex()  # a restarted engine has an empty cache
             self.room_gained()
+
+
+def _connecting(config: RouterConfig) -> aiohttp.ClientTimeout:
+    """Return the limit of a connection to the engine; what follows has limits of its own."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=config.timeouts.connect_seconds)
 
 
 def _nothing() -> None:
