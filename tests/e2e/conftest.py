@@ -18,7 +18,8 @@ from presage_sandbox.node.containerd import ctr
 from presage_sandbox.node.inside import command_inside
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = "presage-quickstart"
+NAMESPACE = "presage-e2e"  # its own, so that a test of the quickstart itself does not meet what is left
+QUICKSTART = "presage-quickstart"
 EXAMPLE = ROOT / "examples" / "quickstart"
 INSIDE_PROMETHEUS = "http://10.99.0.1:9090"
 PODS = 3
@@ -135,12 +136,8 @@ def presage(node_cluster: NodeCluster, tmp_path_factory: pytest.TempPathFactory)
 def service(presage: NodeCluster, until: Until) -> Iterator[Service]:
     """Apply the quickstart with the sandbox's Prometheus, pinned to three pods that are all ready."""
     for page in ("1-namespace.yaml", "3-engines.yaml", "4-llmservice.yaml"):
-        text = (
-            (EXAMPLE / page)
-            .read_text()
-            .replace("http://prometheus.presage-quickstart:9090", INSIDE_PROMETHEUS)
-        )
-        presage.kube("apply", "-f", "-", stdin=text)
+        text = (EXAMPLE / page).read_text().replace(f"http://prometheus.{QUICKSTART}:9090", INSIDE_PROMETHEUS)
+        presage.kube("apply", "-f", "-", stdin=text.replace(QUICKSTART, NAMESPACE))
     address = presage.kube("-n", NAMESPACE, "get", "service", "chat", "-o", "jsonpath={.spec.clusterIP}")
     made = Service(presage, f"http://{address}/v1")
     patch = json.dumps({"spec": {"replicas": PODS, "scaling": {"mode": "Auto", "intervalSeconds": 2}}})
