@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 
 SHORTEST_PAUSE_SECONDS = 0.2
 INVALID_PAUSE_SECONDS = 30.0
+RETRY_SECONDS = 10.0  # after a pass that failed, however long the interval is
 RECOMMENDATION_INTERVALS = 3  # a number older than this many intervals (and a minute) is withdrawn
 
 
@@ -111,10 +112,10 @@ class Keeper:
                 began = time.monotonic()
                 self._wake.clear()
                 async with self._tools.passes:
-                    await self._guarded_pass()
+                    done = await self._guarded_pass()
                 self.alive_at = time.monotonic()
-                pause = self.interval_seconds - (self.alive_at - began)
-                await self._rest(max(SHORTEST_PAUSE_SECONDS, pause))
+                due = self.interval_seconds if done else min(self.interval_seconds, RETRY_SECONDS)
+                await self._rest(max(SHORTEST_PAUSE_SECONDS, due - (self.alive_at - began)))
         finally:
             self._tools.metrics.forget(self._namespace, self._name)
 
@@ -124,8 +125,8 @@ class Keeper:
         except TimeoutError:
             return
 
-    async def _guarded_pass(self) -> None:
-        """One pass that never ends the loop."""
+    async def _guarded_pass(self) -> bool:
+        """One pass that never ends the loop; False when it failed."""
         try:
             await self._pass()
         except ApiError as error:
@@ -136,6 +137,9 @@ class Keeper:
         except Exception:  # noqa: BLE001 - whatever a pass met, the next one is due
             self._log.exception("pass failed")
             self._count_failure()
+        else:
+            return True
+        return False
 
     async def _tell(self, trouble: Trouble) -> None:
         """Leave replicas as they are, and let the status say what to mend, as well as that goes."""

@@ -151,7 +151,8 @@ def test_the_api_server_restarts_and_everything_goes_on(cluster: Cluster, namesp
     assert cluster.kube("get", "configmap", "kept", "-n", namespace, "-o", "jsonpath={.data.a}") == "b"
     cluster.kube("apply", "-n", namespace, "-f", "-", stdin=DEPLOYMENT)
     pods = ("get", "pods", "-n", namespace, "-o", "name")
-    eventually(lambda: len(cluster.kube(*pods).split()) == 2)
+    # Clients of an API server that was away wait up to half a minute before they look again.
+    eventually(lambda: len(cluster.kube(*pods).split()) == 2, 60)
     Cluster.of(cluster.layout.state)  # healthy, all of them
 
 
