@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from presage_sandbox.cluster import Cluster
 from presage_sandbox.errors import SandboxError
+from waiting import eventually
 
 from tests.chart.conftest import CHART, Helm
 
@@ -62,17 +62,6 @@ def apply(cluster: Cluster, namespace: str, text: str) -> None:
     """Apply a manifest once the definition is served."""
     cluster.kube("wait", "crd/llmservices.presage.dev", "--for=condition=Established", "--timeout=30s")
     cluster.kube("-n", namespace, "apply", "-f", "-", stdin=text)
-
-
-def eventually(told: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Wait until something is so; fail with `what` when it is not in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(SandboxError):
-            if told():
-                return
-        time.sleep(0.3)
-    pytest.fail(f"not within {seconds:.0f} s: {what}")
 
 
 def test_upgrade_changes_operator_and_definition(release: Helm, cluster: Cluster) -> None:
@@ -163,8 +152,8 @@ def test_editors_edit_and_viewers_view(release: Helm, cluster: Cluster, namespac
         binding = ("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}or")
         cluster.kube("-n", namespace, *binding)
     change, look = "create llmservices.presage.dev", "list llmservices.presage.dev"
-    eventually(lambda: can(cluster, change, "editor", namespace), "editors may create LLMServices")
-    eventually(lambda: can(cluster, look, "viewor", namespace), "viewers may list LLMServices")
+    eventually(lambda: can(cluster, change, "editor", namespace), "editors may create LLMServices", 30)
+    eventually(lambda: can(cluster, look, "viewor", namespace), "viewers may list LLMServices", 30)
     assert not can(cluster, change, "viewor", namespace)
 
 
@@ -183,10 +172,12 @@ def test_the_operator_works_with_these_rights(
     with operator_as_installed(cluster, tmp_path, *watched) as log:
         status = ("-n", namespace, "get", "llmsvc", "chat", "-o")
         eventually(
-            lambda: cluster.kube(*status, "jsonpath={.status.replicas}") == "2", "the status names 2 replicas"
+            lambda: cluster.kube(*status, "jsonpath={.status.replicas}") == "2",
+            "the status names 2 replicas",
+            30,
         )
         configured = ("-n", namespace, "get", "configmap", "presage-router-chat", "-o", "name")
-        eventually(lambda: bool(cluster.kube(*configured)), "the sidecars' configuration is written")
+        eventually(lambda: bool(cluster.kube(*configured)), "the sidecars' configuration is written", 30)
         finalizers = cluster.kube(*status, "jsonpath={.metadata.finalizers}")
         cluster.kube("-n", namespace, "delete", "llmsvc", "chat", "--timeout=10s")
     assert finalizers == ""

@@ -1,7 +1,6 @@
 """The demo's eyes and hands on a real API server."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,9 @@ from presage_cli.demo.manifests import Manifests
 from presage_cli.demo.observer import Observer
 from presage_cli.demo.plan import Plan
 from presage_sandbox.cluster import Cluster as Sandbox
+from waiting import until
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "manifests"
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -76,22 +68,22 @@ def test_the_timeline_follows_the_cluster(hands: Cluster, plan: Plan, namespace:
     observer.start()
     line = observer.timeline.services["predictive"]
     try:
-        eventually(lambda: len(line.pods) == 1)
+        until(lambda: len(line.pods) == 1, 20, 0.05)
         (pod,) = line.pods
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}}
         hands.core.patch_namespaced_pod_status(pod, namespace, ready)
-        eventually(lambda: bool(line.ready) and line.ready[-1].value == 1)
+        until(lambda: bool(line.ready) and line.ready[-1].value == 1, 20, 0.05)
         scale = {"spec": {"replicas": 3}}
         hands.apps.patch_namespaced_deployment_scale("predictive", namespace, scale)
-        eventually(lambda: [step.value for step in line.asked] == [1, 3])
-        eventually(lambda: len(line.pods) == 3)
+        until(lambda: [step.value for step in line.asked] == [1, 3], 20, 0.05)
+        until(lambda: len(line.pods) == 3, 20, 0.05)
         hands.custom.patch_namespaced_custom_object_status(
             *("presage.dev", "v1alpha1", namespace, "llmservices", "predictive"),
             {"status": {"desiredReplicas": 3, "pools": [{"name": "emulated", "message": "because"}]}},
         )
-        eventually(lambda: line.reason == "because" and line.desired[-1].value == 3)
+        until(lambda: line.reason == "because" and line.desired[-1].value == 3, 20, 0.05)
         hands.core.delete_namespaced_pod(pod, namespace, grace_period_seconds=0)
-        eventually(lambda: line.pods[pod].gone is not None and line.ready[-1].value == 0)
+        until(lambda: line.pods[pod].gone is not None and line.ready[-1].value == 0, 20, 0.05)
     finally:
         observer.stop()
     assert observer.timeline.services["reactive"].pods == {}

@@ -1,21 +1,19 @@
 """Presage on a real node: the chart, a service of three pods, clients at the Service address."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from presage_sandbox.errors import SandboxError
 from presage_sandbox.node.cluster import NodeCluster
 from presage_sandbox.node.containerd import ctr
 from presage_sandbox.node.inside import command_inside
+from waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "presage-e2e"  # its own, so that a test of the quickstart itself does not meet what is left
@@ -91,17 +89,7 @@ def condition(pod: dict[str, Any], name: str) -> str:
 @pytest.fixture(scope="session")
 def until() -> Until:
     """Wait until something is so; fail with `what` when it is not in time."""
-
-    def wait(told: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            with contextlib.suppress(SandboxError):
-                if told():
-                    return
-            time.sleep(0.5)
-        pytest.fail(f"not within {seconds:.0f} s: {what}")
-
-    return wait
+    return eventually
 
 
 @pytest.fixture(scope="module")

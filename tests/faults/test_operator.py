@@ -9,7 +9,8 @@ from typing import Self
 
 import httpx
 import pytest
-from operator_world import OperatorProcess, Service, operator_process, until
+from operator_world import OperatorProcess, Service, operator_process
+from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import yaml
-from operator_world import OperatorProcess, Service, operator_process, until
+from operator_world import OperatorProcess, Service, operator_process
 from presage_sandbox.cluster import Cluster
+from waiting import until
 
 BUSY = 12_000.0  # prompt tokens per second: several pods' worth
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from operator_world import Service, operator_process, until
+from operator_world import Service, operator_process
+from waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 CHART = Path(__file__).parents[2] / "charts" / "presage"

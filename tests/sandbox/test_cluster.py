@@ -5,8 +5,7 @@ import http.server
 import json
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from presage_sandbox.cluster import Cluster
 from presage_sandbox.errors import SandboxError
 from presage_sandbox.layout import Options
 from presage_sandbox.prometheus import configuration
+from waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -36,15 +36,6 @@ spec:
       tolerations: [{operator: Exists}]
       containers: [{name: web, image: none, resources: {limits: {nvidia.com/gpu: 2}}}]
 """
-
-
-def eventually(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Ask again until the answer is true; the answer."""
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
-    return answer
 
 
 def query(cluster: Cluster, expression: str, at: float | None = None) -> list[Any]:
@@ -74,18 +65,18 @@ def test_a_deployment_becomes_pods_on_a_node(cluster: Cluster, namespace: str, p
         names = [each["metadata"]["name"] for each in pods if each["spec"].get("nodeName") == paper_node]
         return names if len(names) == 2 else []
 
-    for name in eventually(bound):
+    for name in until(bound, 20):
         status = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
         arguments = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
         cluster.kube("patch", "pod", name, "-n", namespace, *arguments)
     ready = ("get", "deployment", "web", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}")
-    eventually(lambda: cluster.kube(*ready) == "2")
+    until(lambda: cluster.kube(*ready) == "2", 20)
 
 
 def test_a_fresh_namespace_has_its_service_account(cluster: Cluster, namespace: str) -> None:
     """Controllers with keys of their own serve: the default account and the root certificate appear."""
     found = ("get", "serviceaccount/default", "configmap/kube-root-ca.crt", "-n", namespace)
-    eventually(lambda: succeeds(cluster, *found))
+    until(lambda: succeeds(cluster, *found), 20)
     token = cluster.kube("create", "token", "default", "-n", namespace).strip()
     trust = str(cluster.layout.certificates / "ca.crt")
     who = subprocess.run(
@@ -152,7 +143,7 @@ def test_the_api_server_restarts_and_everything_goes_on(cluster: Cluster, namesp
     cluster.kube("apply", "-n", namespace, "-f", "-", stdin=DEPLOYMENT)
     pods = ("get", "pods", "-n", namespace, "-o", "name")
     # Clients of an API server that was away wait up to half a minute before they look again.
-    eventually(lambda: len(cluster.kube(*pods).split()) == 2, 60)
+    until(lambda: len(cluster.kube(*pods).split()) == 2, 60)
     Cluster.of(cluster.layout.state)  # healthy, all of them
 
 
@@ -189,7 +180,7 @@ def target(cluster: Cluster) -> Iterator[Path]:
 
 def test_prometheus_scrapes_files_and_survives_a_stop(cluster: Cluster, target: Path) -> None:
     """A target file is scraped within seconds; stopped, Prometheus refuses; started again, it remembers."""
-    sample = eventually(lambda: query(cluster, 'answer{service="deep", namespace="here"}'))
+    sample = until(lambda: query(cluster, 'answer{service="deep", namespace="here"}'), 20)
     scraped = float(sample[0]["value"][0])
     assert sample[0]["value"][1] == "42"
     cluster.stop("prometheus")

@@ -23,7 +23,7 @@ import yaml
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from presage_sandbox.cluster import Cluster
@@ -362,17 +362,6 @@ def operator_process(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-
-
-def until(what: Callable[[], Any], seconds: float = 30.0, pause: float = 0.3) -> Any:
-    """Return the first truthy answer; AssertionError with the last one when none comes in time."""
-    deadline = time.monotonic() + seconds
-    answer = what()
-    while not answer:
-        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
-        time.sleep(pause)
-        answer = what()
-    return answer
 
 
 @pytest.fixture
