@@ -24,4 +24,4 @@ if ! "$uv" --version >/dev/null 2>&1; then
     "$cache/bin/pip" install --quiet --disable-pip-version-check "uv==$UV_VERSION"
 fi
 [ -d .venv ] || echo "── installing the locked Python environment into .venv"
-"$uv" sync --frozen --quiet --all-extras --group dev --inexact
+"$uv" sync --frozen --quiet --all-extras --no-extra train --group dev --inexact
