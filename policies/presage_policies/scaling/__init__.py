@@ -9,12 +9,14 @@ from presage_policies.scaling.constrain import ConstrainState, Decision, Limits,
 from presage_policies.scaling.hpa import HPA, HPAParameters, HPAState
 from presage_policies.scaling.policy import InstanceSignal, Observation, ScalingPolicy, Sizing
 from presage_policies.scaling.preserve import PreServe, PreServeParameters, PreServeState
+from presage_policies.scaling.signals import ArrivalSignal, LatencySignal
 
 SCALING_POLICIES: dict[str, Callable[[], ScalingPolicy[Any]]] = {"PreServe": PreServe, "HPA": HPA}
 
 __all__ = [
     "HPA",
     "SCALING_POLICIES",
+    "ArrivalSignal",
     "Behavior",
     "CapacityProfile",
     "Change",
@@ -23,6 +25,7 @@ __all__ = [
     "HPAParameters",
     "HPAState",
     "InstanceSignal",
+    "LatencySignal",
     "Limits",
     "Observation",
     "PreServe",

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from presage_policies.engine import EngineProfile
 from presage_policies.forecasting import Forecast, TokenSeries
 from presage_policies.objectives import Objectives
+from presage_policies.scaling.signals import ArrivalSignal, LatencySignal
 
 MEASURED = (
     "overload",
@@ -21,6 +22,13 @@ MEASURED = (
     "output_rate",
     "slo_met",
     "finished",
+)
+SERVICE_WIDE = (
+    "waiting_requests",
+    "metrics_age_seconds",
+    "mean_prompt_tokens",
+    "mean_output_tokens",
+    "inflight_requests",
 )
 
 
@@ -64,6 +72,7 @@ class Observation:
     (arrivals; output as predicted on arrival, or as streamed). `metrics_age_seconds` None = no metrics
     at all. `horizon_seconds` is cold start plus one decision interval unless given. Mean lengths are of
     recent requests, None when there were none. `engine` is the assumed engine model, which seeds capacity.
+    `arrivals` and `latency` are of the whole service; `inflight_requests` = in engines and waiting.
     """
 
     now: float
@@ -80,11 +89,12 @@ class Observation:
     mean_output_tokens: float | None = None
     engine: EngineProfile | None = None
     objectives: Objectives | None = None
+    arrivals: ArrivalSignal | None = None
+    latency: LatencySignal | None = None
+    inflight_requests: float | None = None
 
     def __post_init__(self) -> None:
-        _undefined_is_absent(
-            self, ("waiting_requests", "metrics_age_seconds", "mean_prompt_tokens", "mean_output_tokens")
-        )
+        _undefined_is_absent(self, SERVICE_WIDE)
 
     @property
     def horizon_seconds(self) -> float:

@@ -1,0 +1,60 @@
+"""What is seen of a whole service besides its pods: arrivals by the second, and latencies of the last minute.
+
+Token rates by window are too slow to tell a step from chance within seconds; arrivals, counted by the
+sidecars as they come, are the earliest sign of more load that exists.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrivalSignal:
+    """Arrivals by bin, oldest first, of the last complete bins up to now (none missing in between).
+
+    `requests`, `prompt_tokens` and `output_tokens` are totals of each bin, shape [bins]; output as predicted
+    on arrival. Raises ValueError when the shapes differ or the bin is no length.
+    """
+
+    bin_seconds: float
+    requests: Floats
+    prompt_tokens: Floats
+    output_tokens: Floats
+
+    def __post_init__(self) -> None:
+        if not self.bin_seconds > 0:
+            raise ValueError(f"bin_seconds is {self.bin_seconds!r}: give a positive number of seconds")
+        shapes = {self.requests.shape, self.prompt_tokens.shape, self.output_tokens.shape}
+        if len(shapes) != 1 or self.requests.ndim != 1:
+            raise ValueError(f"arrivals have shapes {sorted(shapes)}: give one total a bin, of equally many")
+
+    @property
+    def seconds(self) -> float:
+        """How far back the bins reach."""
+        return self.bin_seconds * len(self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySignal:
+    """90th percentiles (s) over the requests of the last `window_seconds`; None = absent, NaN becomes None.
+
+    `ttft_p90` and `tpot_p90` were measured on requests whose first token or end fell into the window; the
+    predicted ones were named by the router as the requests of the window arrived.
+    """
+
+    window_seconds: float
+    ttft_p90: float | None = None
+    tpot_p90: float | None = None
+    predicted_ttft_p90: float | None = None
+    predicted_tpot_p90: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not math.isfinite(value):
+                object.__setattr__(self, field.name, None)
