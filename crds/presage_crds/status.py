@@ -108,6 +108,13 @@ class ForecastStatus(Reported):
     tokens_per_second: Rate
     """Their sum; the column FORECAST."""
 
+    error_percent: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Live error of the forecasts that served: sum of absolute errors over the sum of load (WAPE);
+    absent until windows that were forecast a horizon ahead have ended."""
+
+    coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share of those windows that stayed within the stated 90 % quantile."""
+
 
 class LLMServiceStatus(Reported):
     """Observed state of an LLMService."""

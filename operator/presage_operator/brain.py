@@ -31,6 +31,7 @@ from presage_operator.targets import Target
 
 if TYPE_CHECKING:
     from presage_policies.engine import EngineProfile
+    from presage_policies.forecast_record import Accuracy
     from presage_policies.forecasting import Forecast, TokenRates
     from presage_policies.scaling import ScalingPolicy
 
@@ -43,6 +44,7 @@ class Foretold:
 
     forecast: Forecast | None
     cold_start_seconds: float | None  # measured; None: not yet
+    accuracy: Accuracy | None = None  # of the forecasts that served; None: none was judged yet
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Verdict:
     metrics_age_seconds: float | None  # None: no samples, or no answer
     silent_pods: tuple[str, ...]  # ready, but without any sample
     windows: int  # of history that are known
+    accuracy: Accuracy | None  # of the forecasts that served
 
 
 class Brain:
@@ -93,6 +96,7 @@ class Brain:
             metrics_age_seconds=observation.metrics_age_seconds,
             silent_pods=tuple(p.name for p in world.pods if p.ready and p.name not in world.load.pods),
             windows=len(observation.series),
+            accuracy=foretold.accuracy,
         )
 
     def _decide(self, service: crds.LLMService, observation: Observation) -> Decision:

@@ -1,4 +1,4 @@
-"""Keeps the forecast of one service: made anew when a window has ended, off the event loop."""
+"""Keeps the forecast of one service: made anew when a window has ended, off the event loop, and judged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from presage_policies.forecast_record import ForecastRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
     import presage_crds as crds
+    from presage_policies.forecast_record import Accuracy
     from presage_policies.forecasting import Forecast, Forecaster, TokenSeries
 
 
@@ -24,6 +27,12 @@ class Foresight:
         self._forecaster: Forecaster | None = None
         self._made_for: tuple[float, int, int] | None = None
         self._forecast: Forecast | None = None
+        self._record = ForecastRecord()
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """How good the forecasts that served were, over the last windows; None before any was judged."""
+        return self._record.accuracy
 
     async def look(
         self, settings: crds.Forecast, series: TokenSeries, horizon_seconds: float, now: float
@@ -41,4 +50,7 @@ class Foresight:
                 self._thinking, self._forecaster.forecast, series, steps, now
             )
             self._made_for = made_for
+            self._record = self._record.judged(series)
+            if self._forecast is not None:
+                self._record = self._record.made(self._forecast, horizon_seconds)
         return self._forecast

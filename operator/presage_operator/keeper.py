@@ -215,7 +215,7 @@ class Keeper:
             forecast = await self._foresight.look(
                 service.spec.scaling.forecast, world.load.series, horizon, world.now
             )
-        return self._brain.think(service, profile, world, Foretold(forecast, cold))
+        return self._brain.think(service, profile, world, Foretold(forecast, cold, self._foresight.accuracy))
 
     async def _act(self, service: LLMService, world: World, verdict: Verdict) -> None:
         if not self._tools.may_act():

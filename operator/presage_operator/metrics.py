@@ -30,6 +30,14 @@ class Metrics:
             "kind",
             "quantile",
         )
+        self.forecast_wape = self._gauge(
+            "forecast_wape", "Sum of absolute errors of the forecasts that served, over the sum of load."
+        )
+        self.forecast_coverage = self._gauge(
+            "forecast_coverage90", "Share of windows within the stated 90 % quantile of their forecast."
+        )
+        self.forecast_age = self._gauge("forecast_age_seconds", "Age of the forecast in force.")
+        self.forecast_model = self._gauge("forecast_model", "1 for the model that forecasts.", "model")
         self.cold_start = self._gauge("cold_start_seconds", "P90 from pod creation to readiness, or assumed.")
         self.metrics_age = self._gauge("metrics_age_seconds", "Age of the newest sample of the service.")
         self.last_pass = self._gauge(
@@ -69,6 +77,10 @@ class Metrics:
             self.current,
             self.ready,
             self.forecast,
+            self.forecast_wape,
+            self.forecast_coverage,
+            self.forecast_age,
+            self.forecast_model,
             self.cold_start,
             self.metrics_age,
             self.last_pass,

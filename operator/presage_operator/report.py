@@ -9,6 +9,7 @@ from presage_crds import ConditionStatus, ConditionType, ForecastStatus, LLMServ
 
 from presage_operator.conditions import Finding, conditions
 from presage_operator.events import Event
+from presage_operator.metrics import LABELS
 from presage_operator.targets import Target
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _forecast_status(service: LLMService, verdict: Verdict) -> ForecastStatus | 
         prompt_tokens_per_second=prompt,
         generation_tokens_per_second=output,
         tokens_per_second=prompt + output,
+        error_percent=None if verdict.accuracy is None else round(100 * verdict.accuracy.wape),
+        coverage_percent=None if verdict.accuracy is None else round(100 * verdict.accuracy.coverage90),
     )
 
 
@@ -133,6 +136,7 @@ def show(metrics: Metrics, service: LLMService, world: World, verdict: Verdict) 
         metrics.current.labels(*where).set(world.target.replicas)
         metrics.ready.labels(*where).set(sum(pod.ready for pod in world.pods))
     metrics.cold_start.labels(*where).set(verdict.cold_start_seconds)
+    _show_accuracy(metrics, where, verdict, world.now)
     _show_or_remove(metrics, where, verdict)
     if verdict.decision is not None:
         metrics.desired.labels(*where).set(verdict.decision.replicas)
@@ -151,6 +155,22 @@ def _show_or_remove(metrics: Metrics, where: tuple[str, str, str], verdict: Verd
             _remove(metrics.forecast, [(*where, kind, quantile)])
         else:
             metrics.forecast.labels(*where, kind, quantile).set(getattr(verdict.peak, kind))
+
+
+def _show_accuracy(metrics: Metrics, where: tuple[str, str, str], verdict: Verdict, now: float) -> None:
+    """Show who forecasts, since when, and how good that was; one model at a time has a series."""
+    metrics.forecast_model.remove_by_labels(dict(zip(LABELS, where, strict=True)))
+    if verdict.forecast is None:
+        _remove(metrics.forecast_age, [where])
+    else:
+        metrics.forecast_model.labels(*where, verdict.forecast.model).set(1)
+        metrics.forecast_age.labels(*where).set(max(0.0, now - verdict.forecast.generated_at))
+    if verdict.accuracy is None:
+        for gauge in (metrics.forecast_wape, metrics.forecast_coverage):
+            _remove(gauge, [where])
+    else:
+        metrics.forecast_wape.labels(*where).set(verdict.accuracy.wape)
+        metrics.forecast_coverage.labels(*where).set(verdict.accuracy.coverage90)
 
 
 def _remove(gauge: Gauge, series: Iterable[tuple[str, ...]]) -> None:

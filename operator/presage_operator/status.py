@@ -45,6 +45,8 @@ def essence(status: LLMServiceStatus) -> LLMServiceStatus:
                     "prompt_tokens_per_second": 0,
                     "generation_tokens_per_second": 0,
                     "tokens_per_second": 0,
+                    "error_percent": None,
+                    "coverage_percent": None,
                 }
             ),
         }
