@@ -24,6 +24,7 @@ def test_by_default_there_is_this_and_no_more(render: Render) -> None:
         ("ClusterRole", "presage-sidecar"),
         ("ClusterRole", "presage-view"),
         ("ClusterRoleBinding", "presage-operator"),
+        ("ConfigMap", "presage-dashboards"),
         ("CustomResourceDefinition", "llmservices.presage.dev"),
         ("Deployment", "presage-operator"),
         ("Role", "presage-operator"),

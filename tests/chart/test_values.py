@@ -11,13 +11,14 @@ import yaml
 
 CHART = Path(__file__).parents[2] / "charts" / "presage"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+FREE_FORM = ("resources", "labels")  # mappings whose keys are the user's
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield the path of each value that has no further keys by default."""
     for key, value in values.items():
-        if isinstance(value, dict) and value and key != "resources":
+        if isinstance(value, dict) and value and key not in FREE_FORM:
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key
