@@ -1,9 +1,11 @@
 """The figures of result.json, on runs written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from presage_cli.demo.plan import Plan
-from presage_cli.demo.records import Outcome, RequestRecord
+from presage_cli.demo.records import Outcome, PredictedLength, RequestRecord, parse_line
 from presage_cli.demo.results import Run, definitions, percentile, result_document, verdict
 from presage_cli.demo.scaleups import Load, find_scale_ups, instances_needed, share_in_time
 from presage_cli.demo.timeline import ServiceTimeline, Step, Timeline
@@ -24,6 +26,10 @@ KEYS = {
     "time_scale",
     "trace",
     "peak_replicas",
+    "forecast_wape",
+    "forecast_coverage90",
+    "length_mae",
+    "length_coverage90",
 }
 
 
@@ -216,3 +222,34 @@ def test_the_verdict_names_what_went_wrong(plan: Plan) -> None:
     assert any("lost 1" in fault for fault in faults)
     assert any("did not attain" in fault for fault in faults)
     assert any("ready_before_needed" in fault for fault in faults)
+
+
+def test_predictions_are_judged_against_what_came(plan: Plan) -> None:
+    """Length figures compare answers with what their front explained; forecast figures are the operator's."""
+    timeline = Timeline(plan.service_names)
+    timeline.accuracy_seen("predictive", 0.12, 0.9)
+    told = [PredictedLength(5, 20, 30), PredictedLength(1, 10, 12), PredictedLength(11, 12, 13)]
+    records = [replace(record("predictive", n), predicted=each) for n, each in enumerate(told)]
+    document = result_document(run_of(plan, [*records, record("reactive", 0)], timeline))
+    figures = document["predictive"]
+    assert (figures["forecast_wape"], figures["forecast_coverage90"]) == (0.12, 0.9)
+    assert figures["length_mae"] == pytest.approx((10 + 0 + 2) / 3, abs=0.05)
+    assert figures["length_coverage90"] == pytest.approx(2 / 3, abs=1e-4)
+    reactive = document["reactive"]
+    assert reactive["forecast_wape"] is reactive["length_mae"] is reactive["length_coverage90"] is None
+
+
+def test_a_record_survives_the_log(plan: Plan) -> None:
+    """What the load generator writes of a request is read back the same, prediction included."""
+    told = replace(record("predictive", 1), predicted=PredictedLength(1.5, 2.5, 3.5))
+    assert parse_line(told.as_line()) == told
+    assert parse_line(record("predictive", 2).as_line()) == record("predictive", 2)
+
+
+def test_explanations_that_say_nothing_count_as_none() -> None:
+    """A front that explains no length, or garbage, leaves the prediction unknown."""
+    assert PredictedLength.explained(None) is None
+    assert PredictedLength.explained("{not json") is None
+    assert PredictedLength.explained('{"predicted_output_tokens": null}') is None
+    told = '{"predicted_output_tokens": {"mean": 9, "p05": 1, "p50": 8, "p90": 15, "p95": 20}}'
+    assert PredictedLength.explained(told) == PredictedLength(1, 8, 20)

@@ -129,10 +129,15 @@ class Observer:
     def _status(self, service: str, status: dict[str, Any], now: float) -> None:
         if service not in self.timeline.services:
             return
-        forecast = (status.get("forecast") or {}).get("tokensPerSecond")
+        foreseen = status.get("forecast") or {}
         pools = status.get("pools") or [{}]
         reason = pools[0].get("message") or pools[0].get("reason") or ""
-        self.timeline.decision_seen(service, status.get("desiredReplicas"), forecast, now, reason)
+        self.timeline.decision_seen(
+            service, status.get("desiredReplicas"), foreseen.get("tokensPerSecond"), now, reason
+        )
+        error, coverage = foreseen.get("errorPercent"), foreseen.get("coveragePercent")
+        if error is not None and coverage is not None:
+            self.timeline.accuracy_seen(service, error / 100, coverage / 100)
 
     def _read_replay(self) -> None:
         """Read the log until the replay has finished; a broken log is read again from its start."""

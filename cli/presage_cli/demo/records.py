@@ -19,13 +19,32 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PredictedLength:
+    """What a front expected of an answer, in tokens: the median and the bounds of its 90 % interval."""
+
+    p05: float
+    p50: float
+    p95: float
+
+    @classmethod
+    def explained(cls, explanation: str | None) -> "PredictedLength | None":
+        """Read it from the header `x-presage-explanation`; None where that says nothing of lengths."""
+        try:
+            told = json.loads(explanation or "null")["predicted_output_tokens"]
+            return cls(float(told["p05"]), float(told["p50"]), float(told["p95"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request to one service, as its client saw it.
 
     `at` is its scheduled instant in seconds from the start of the part that counts (negative:
     warm-up). Latencies in milliseconds count from that instant, so a late load generator or a slow
     connection makes them longer, never shorter. `sent_late_ms` is how late it left. `tpot_ms` is the
-    mean time per token after the first chunk's (None when there is none).
+    mean time per token after the first chunk's (None when there is none). `predicted` is what its front
+    expected of the answer's length, as it explained on request (None when it did not).
     """
 
     service: str
@@ -40,6 +59,7 @@ class RequestRecord:
     e2e_ms: float | None
     prompt_tokens: int
     output_tokens: int
+    predicted: PredictedLength | None = None
 
     def as_line(self) -> str:
         """Return the record as one JSON line."""
@@ -72,5 +92,7 @@ def parse_line(line: str) -> RequestRecord | Progress | None:
         return None
     kind = fields.pop("kind", None)
     if kind == "request":
-        return RequestRecord(**{**fields, "outcome": Outcome(fields["outcome"])})
+        told = fields.pop("predicted", None)
+        predicted = None if told is None else PredictedLength(**told)
+        return RequestRecord(**{**fields, "outcome": Outcome(fields["outcome"])}, predicted=predicted)
     return Progress(**fields) if kind == "progress" else None

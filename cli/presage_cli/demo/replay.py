@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from presage_cli.demo.plan import Plan
-from presage_cli.demo.records import Outcome, Progress, RequestRecord
+from presage_cli.demo.records import Outcome, PredictedLength, Progress, RequestRecord
 from presage_cli.demo.schedule import Arrival
 from presage_cli.demo.stream import AnswerStream
 
 LENGTH_HEADER = "x-emulated-output-tokens"  # only the emulated engine reads it
+EXPLAIN_HEADER, EXPLANATION_HEADER = "x-presage-explain", "x-presage-explanation"
 CHARACTERS_PER_TOKEN = 4  # the emulated engine's rule for prompts
 CONNECT_SECONDS = 5.0
 OK = 200
@@ -52,6 +53,7 @@ class _Attempt:
     sent_at: float = 0.0
     status: int = 0
     reason: str = ""
+    predicted: PredictedLength | None = None
 
     def record(self, ended_at: float) -> RequestRecord:
         """Say how it fared."""
@@ -70,6 +72,7 @@ class _Attempt:
             e2e_ms=_milliseconds(ended_at - at) if outcome is Outcome.COMPLETED else None,
             prompt_tokens=self.arrival.prompt_tokens,
             output_tokens=stream.output_tokens or 0,
+            predicted=self.predicted,
         )
 
 
@@ -134,11 +137,13 @@ class Replay:
             await asyncio.wait(late)
 
     async def _one(self, session: aiohttp.ClientSession, url: str, attempt: "_Attempt") -> None:
-        stream, headers = attempt.stream, {LENGTH_HEADER: str(attempt.arrival.output_tokens)}
+        stream = attempt.stream
+        headers = {LENGTH_HEADER: str(attempt.arrival.output_tokens), EXPLAIN_HEADER: "1"}
         attempt.sent_at = self._now()
         try:
             async with session.post(url, json=self._body(attempt), headers=headers) as answer:
                 attempt.status = answer.status
+                attempt.predicted = PredictedLength.explained(answer.headers.get(EXPLANATION_HEADER))
                 if answer.status == OK:
                     async for piece in answer.content.iter_any():
                         stream.feed(piece, self._now())

@@ -42,6 +42,7 @@ class ServiceTimeline:
     forecast: list[tuple[float, float]] = field(default_factory=list)  # (time, tokens per second)
     desired: list[Step] = field(default_factory=list)  # what the operator's last decision calls for
     reason: str = ""  # the operator's words for it
+    accuracy: tuple[float, float] | None = None  # live WAPE and 90 % coverage of its forecasts, as shares
 
     def peak_replicas(self, start: float, end: float) -> int:
         """Return the most pods that existed at one instant within [start, end]."""
@@ -110,6 +111,11 @@ class Timeline:
                 _append(line.desired, Step(at, desired))
             if forecast is not None:
                 line.forecast.append((at, forecast))
+
+    def accuracy_seen(self, service: str, wape: float, coverage: float) -> None:
+        """Note the operator's own figures of its forecasts, as shares."""
+        with self._lock:
+            self.services[service].accuracy = (wape, coverage)
 
 
 def value_at(steps: list[Step], at: float, default: int = 0) -> int:

@@ -74,8 +74,10 @@ def _told_length(length: LengthDistribution | None) -> dict[str, float] | None:
         return None
     return {
         "mean": round(length.mean, 1),
+        "p05": round(length.quantile(0.05), 1),
         "p50": round(length.median, 1),
         "p90": round(length.quantile(0.9), 1),
+        "p95": round(length.quantile(0.95), 1),
     }
 
 
