@@ -105,10 +105,13 @@ class Anticipator:
         """Return the ramps that `projected` sums."""
         return self._keep_ramps("decoding", self._started)
 
+    def everything(self) -> Ramps:
+        """Return the ramps that `committed` sums."""
+        return self._keep_ramps("committed", self._length > 0) if self._any_reserved() else self.decoding()
+
     def peak_with(self, prompt_tokens: int, slots: int) -> float:
         """Return the peak of `committed` over the next `slots`, and of one more that began to decode now."""
-        ramps = self._keep_ramps("committed", self._length > 0) if self._any_reserved() else self.decoding()
-        return ramps.peak_beside(prompt_tokens, slots, self.kv_capacity_tokens)
+        return self.everything().peak_beside(prompt_tokens, slots, self.kv_capacity_tokens)
 
     def peak(self, slots: int | None = None) -> float:
         """Return the largest share of KV within the next `slots` iterations (default: all)."""

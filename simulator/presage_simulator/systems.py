@@ -36,7 +36,7 @@ class ColdStart:
     def draw(self, rng: np.random.Generator) -> float:
         """Return one pod's cold start, seconds."""
         normal = float(rng.standard_normal())
-        if self.p50_seconds == 0 or self.p50_seconds == self.p90_seconds:
+        if self.p50_seconds in {0.0, self.p90_seconds}:
             return self.p90_seconds
         sigma = np.log(self.p90_seconds / self.p50_seconds) / P90_NORMAL
         return float(self.p50_seconds * np.exp(sigma * normal))

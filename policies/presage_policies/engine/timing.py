@@ -185,4 +185,4 @@ def prefill_seconds(
 
 def decode_seconds(profile: EngineProfile, sequences: float, kv_tokens: float) -> float:
     """Return how long one decode iteration of `sequences` over `kv_tokens` of context takes, seconds."""
-    return iteration_seconds(profile, BatchShape.decoding(sequences, kv_tokens))
+    return iteration_seconds(profile, BatchShape(sequences, sequences, kv_tokens, 0))

@@ -2,7 +2,8 @@
 
 PreServe's router weighs current and anticipated load together, but its formula is not known to us; this
 one is ours. Everything is in seconds, so that a prefix hit, a slower GPU, a fuller batch and a missed
-objective are weighed against each other without tuned weights.
+objective are weighed against each other without tuned weights. The simulator compiles `bid_beside` and all
+that it calls, so these functions keep to scalars and arrays.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from presage_policies.engine import (
 )
 from presage_policies.lengths import LengthDistribution
 from presage_policies.objectives import Objectives
+from presage_policies.ramps import Floats, ramp_iterations, token_iterations
 
 PREFILL_ITERATIONS = (
     2  # one that runs and one that forms next: less would let the engine run half-filled batches
@@ -47,6 +49,7 @@ class InstanceLoad:
     waiting: int = 0
     reserved: int = 0
     room: bool = True
+    waiting_kv_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Bid:
 
     `cost_seconds` sums the request's own expected end-to-end time, the delay that it adds to those
     already there, recomputation where KV would overflow, and lateness. `room` = the engine could start
-    it at once.
+    it at once. `waiting` = requests that the engine holds back, `waiting_kv` what they will take and
+    `kv_usage` what is taken, as shares of the KV cache.
     """
 
     cost_seconds: float
@@ -76,6 +80,9 @@ class Bid:
     requests: int
     token_load: float
     cached_tokens: int
+    waiting: int = 0
+    kv_usage: float = 0.0
+    waiting_kv: float = 0.0
 
     def as_wire(self) -> dict[str, Any]:
         """Return the bid as a JSON object."""
@@ -94,6 +101,9 @@ class Bid:
                 requests=int(wire["requests"]),
                 token_load=float(wire["token_load"]),
                 cached_tokens=int(wire["cached_tokens"]),
+                waiting=int(wire.get("waiting", 0)),
+                kv_usage=float(wire.get("kv_usage", 0.0)),
+                waiting_kv=float(wire.get("waiting_kv", 0.0)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"a bid's field is missing or wrong: {error!r}") from error
@@ -107,55 +117,79 @@ def has_room(
     An idle instance always has room, so that a request too large for any is decided by an engine and
     never waits for ever.
     """
-    told = _room_by_counts(profile, load)
-    if told is not None:
-        return told
-    return anticipator.peak_with(candidate.prompt_tokens, _life(anticipator, candidate)) <= OVERLOAD_LEVEL
+    if idle(load) or not startable(profile, load):
+        return idle(load) and load.room
+    life = expected_life(candidate.length.mean, anticipator.slots)
+    return anticipator.peak_with(candidate.prompt_tokens, life) <= OVERLOAD_LEVEL
 
 
 def make_bid(
     profile: EngineProfile, load: InstanceLoad, anticipator: Anticipator, candidate: Candidate
 ) -> Bid:
     """Predict what the request would cost on this instance (seconds throughout)."""
-    decoding = BatchShape.decoding(load.decoding, load.kv_tokens)
+    life = expected_life(candidate.length.mean, anticipator.slots)
+    decoding = anticipator.decoding()
+    peak = anticipator.peak_with(candidate.prompt_tokens, life)
+    return bid_beside(profile, load, decoding.now, decoding.left, peak, life, candidate)
+
+
+def bid_beside(  # noqa: PLR0917 - compiled too, where arguments have places only
+    profile: EngineProfile,
+    load: InstanceLoad,
+    now: Floats,
+    left: Floats,
+    peak: float,
+    life: int,
+    candidate: Candidate,
+) -> Bid:
+    """Predict the cost beside decoding ramps (`now` tokens held, `left` iterations) and a peak of KV.
+
+    The arithmetic of `make_bid`, which the simulator compiles; `life` = iterations that the request decodes.
+    """
+    decoding = BatchShape(load.decoding, load.decoding, load.kv_tokens, 0)
     cached = max(0, min(candidate.cached_tokens, candidate.prompt_tokens - 1))
     own_prefill = prefill_seconds(profile, candidate.prompt_tokens, cached, decoding)
     ttft = _first_token_seconds(profile, load, decoding, candidate.prompt_tokens - cached, own_prefill)
     # Over its life, the requests that decode now and those still prefilling are beside it.
-    life = _life(anticipator, candidate)
-    ahead = anticipator.decoding()
-    shared_steps = ahead.ramp_iterations(life) + (load.requests - load.decoding) * life
+    shared_steps = ramp_iterations(left, life) + (load.requests - load.decoding) * life
     own_kv = candidate.prompt_tokens + life / 2  # on average over its life
-    kv = ahead.token_iterations(life) / life + load.prefilling_tokens + own_kv
+    kv = token_iterations(now, left, life) / life + load.prefilling_tokens + own_kv
     tpot = decode_seconds(profile, shared_steps / life + 1, kv)
     delay = _added_delay(profile, load, own_prefill, own_kv, shared_steps)
-    peak = anticipator.peak_with(candidate.prompt_tokens, life)
-    overflow = _recompute_seconds(profile, anticipator, peak)
-    told = _room_by_counts(profile, load)
+    overflow = _recompute_seconds(profile, load, peak)
     steps = candidate.length.mean - 1
     late = max(0.0, ttft - candidate.objectives.ttft_seconds)
     late += steps * max(0.0, tpot - candidate.objectives.tpot_seconds)
     return Bid(
-        cost_seconds=ttft + steps * tpot + delay + overflow + LATENESS_WEIGHT * late,
-        ttft_seconds=ttft,
-        tpot_seconds=tpot,
-        added_delay_seconds=delay,
-        room=told if told is not None else peak <= OVERLOAD_LEVEL,
-        requests=load.requests + load.reserved,
-        token_load=load.token_load,
-        cached_tokens=cached,
+        ttft + steps * tpot + delay + overflow + LATENESS_WEIGHT * late,
+        ttft,
+        tpot,
+        delay,
+        load.room and (idle(load) or (startable(profile, load) and peak <= OVERLOAD_LEVEL)),
+        load.requests + load.reserved,
+        load.token_load,
+        cached,
+        load.waiting,
+        load.kv_tokens / load.kv_capacity_tokens,
+        load.waiting_kv_tokens / load.kv_capacity_tokens,
     )
 
 
-def _room_by_counts(profile: EngineProfile, load: InstanceLoad) -> bool | None:
-    """Tell whether there is room as far as counts can tell; None where KV decides."""
-    if not load.room:
+def idle(load: InstanceLoad) -> bool:
+    """Tell whether nothing is there and nothing is promised."""
+    return load.requests == 0 and load.reserved == 0
+
+
+def startable(profile: EngineProfile, load: InstanceLoad) -> bool:
+    """Tell whether the engine could start one more, as far as counts can tell; KV may still be short."""
+    if not load.room or load.waiting > 0 or load.requests + load.reserved >= load.max_sequences:
         return False
-    if load.requests == 0 and load.reserved == 0:
-        return True
-    if load.waiting > 0 or load.requests + load.reserved >= load.max_sequences:
-        return False
-    return False if load.prefilling_tokens >= PREFILL_ITERATIONS * profile.token_budget else None
+    return load.prefilling_tokens < PREFILL_ITERATIONS * profile.token_budget
+
+
+def expected_life(mean_tokens: float, slots: int) -> int:
+    """Return the iterations that a request is expected to decode, as far as the anticipator looks."""
+    return max(1, min(slots, round(mean_tokens)))
 
 
 def _first_token_seconds(
@@ -173,18 +207,13 @@ def _added_delay(
 ) -> float:
     """Seconds that all others lose together: its prefill once each, its share of every step they share."""
     c = profile.coefficients
-    beside = decode_seconds(profile, load.decoding, load.kv_tokens)
-    interruption = max(0.0, own_prefill - (beside or c.fixed))
+    beside = c.fixed if load.decoding == 0 else decode_seconds(profile, load.decoding, load.kv_tokens)
+    interruption = max(0.0, own_prefill - beside)
     share = c.per_token + c.per_sequence + c.per_kv_token * own_kv
     return interruption * load.requests + share * shared_steps
 
 
-def _recompute_seconds(profile: EngineProfile, anticipator: Anticipator, peak: float) -> float:
+def _recompute_seconds(profile: EngineProfile, load: InstanceLoad, peak: float) -> float:
     """Prefill again for whatever would be preempted: the tokens by which KV would overflow."""
-    overflow = (peak - 1) * anticipator.kv_capacity_tokens
-    return prefill_seconds(profile, round(overflow)) if overflow >= 1 else 0.0
-
-
-def _life(anticipator: Anticipator, candidate: Candidate) -> int:
-    """Return the iterations that the request is expected to decode, as far as the anticipator looks."""
-    return max(1, min(anticipator.slots, round(candidate.length.mean)))
+    overflow = (peak - 1) * load.kv_capacity_tokens
+    return prefill_seconds(profile, round(overflow), 0, BatchShape(0, 0, 0, 0)) if overflow >= 1 else 0.0

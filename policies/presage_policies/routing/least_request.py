@@ -5,7 +5,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from presage_policies.routing.bid import Bid
-from presage_policies.routing.pick import PickState, checked_count, random_sample, with_room
+from presage_policies.routing.pick import PickState, checked_count, named_choice, named_sample, some_room
+
+
+def fewest_requests(
+    bids: Sequence[Bid],
+    self_place: int,  # noqa: ARG001 - every choice is asked so
+    owner_place: int,  # noqa: ARG001 - every choice is asked so
+) -> int:
+    """Return the place of the fewest requests, the first of equals."""
+    any_room = some_room(bids)
+    best = -1
+    for place in range(len(bids)):
+        if any_room and not bids[place].room:
+            continue
+        if best < 0 or bids[place].requests < bids[best].requests:
+            best = place
+    return best
 
 
 class LeastRequest:
@@ -24,9 +40,8 @@ class LeastRequest:
         rng: np.random.Generator,
     ) -> list[str]:
         """Return random peers."""
-        return random_sample(peers, self._bids, rng)
+        return named_sample(peers, self._bids, rng)
 
-    def choose(self, bids: Mapping[str, Bid], state: PickState) -> str:  # noqa: ARG002 - the protocol's
+    def choose(self, bids: Mapping[str, Bid], state: PickState) -> str:
         """Return the fewest requests."""
-        roomy = with_room(bids)
-        return min(roomy, key=lambda peer: roomy[peer].requests)
+        return named_choice(fewest_requests, bids, state)
