@@ -31,7 +31,7 @@ def presage() -> None:
 
 
 app.command()(crds)
-app.command()(engine)
+app.add_typer(engine)
 app.command()(operator)
 app.command()(demo)
 app.command()(replay)

@@ -1,11 +1,20 @@
-"""`presage engine`: run one emulated engine."""
+"""`presage engine`: runs one emulated engine; `fit` and `validate` make and judge the profile that times it."""
 
 from typing import Annotated
 
 import typer
 
+from presage_cli.commands.engine_fit import fit
+from presage_cli.commands.engine_validate import validate
 
-def engine(  # noqa: PLR0917 - typer reads options from parameters
+engine = typer.Typer(name="engine", invoke_without_command=True)
+engine.command()(fit)
+engine.command()(validate)
+
+
+@engine.callback()
+def serve_engine(  # noqa: PLR0917 - typer reads options from parameters
+    context: typer.Context,
     profile: Annotated[
         str, typer.Option(help="How fast: a shipped profile's name or a YAML file.")
     ] = "rtx4090-llama-3.1-8b",
@@ -31,6 +40,9 @@ def engine(  # noqa: PLR0917 - typer reads options from parameters
     ] = 30.0,
 ) -> None:
     """Run an emulated vLLM: the OpenAI API and vLLM's metrics, as slow as its profile says."""
+    if context.invoked_subcommand is not None:
+        return
+
     import asyncio  # noqa: PLC0415 - heavy imports stay inside the command
     import logging  # noqa: PLC0415
 

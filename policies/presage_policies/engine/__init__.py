@@ -1,6 +1,15 @@
 """The engine model: how long an iteration takes, what a scheduler puts into it, what an instance sustains."""
 
 from presage_policies.engine.batch import Batch, EngineRequest, Iteration, Scheduled, Sequence, StepResult
+from presage_policies.engine.pooled import (
+    PooledState,
+    RequestShape,
+    pooled_state,
+    replicas_for,
+    slots_of,
+    sustained_rate,
+)
+from presage_policies.engine.replay import Served, serve_alone
 from presage_policies.engine.sustained import SteadyState, steady_state, sustainable_rates
 from presage_policies.engine.timing import (
     BatchShape,
@@ -10,6 +19,7 @@ from presage_policies.engine.timing import (
     iteration_seconds,
     prefill_seconds,
 )
+from presage_policies.engine.transient import Surge, surge
 
 __all__ = [
     "Batch",
@@ -18,13 +28,23 @@ __all__ = [
     "EngineRequest",
     "Iteration",
     "IterationCoefficients",
+    "PooledState",
+    "RequestShape",
     "Scheduled",
     "Sequence",
+    "Served",
     "SteadyState",
     "StepResult",
+    "Surge",
     "decode_seconds",
     "iteration_seconds",
+    "pooled_state",
     "prefill_seconds",
+    "serve_alone",
+    "replicas_for",
+    "slots_of",
     "steady_state",
+    "surge",
     "sustainable_rates",
+    "sustained_rate",
 ]

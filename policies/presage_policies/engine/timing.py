@@ -77,7 +77,12 @@ BatchShape.EMPTY = BatchShape()
 
 @dataclass(frozen=True, slots=True)
 class EngineProfile:
-    """One engine on one kind of GPU: its speed and its limits; `source` and `fit_error` say how known."""
+    """One engine on one kind of GPU: its speed and its limits; `source` and `fit_error` say how known.
+
+    `token_budget` is also the size of a prefill chunk; a preempted sequence computes everything again.
+    `tensor_parallel` and the host's seconds, of each iteration and for each sequence in it, are told for the
+    reader: the coefficients contain them and the all-reduce.
+    """
 
     name: str
     coefficients: IterationCoefficients
@@ -85,11 +90,20 @@ class EngineProfile:
     block_tokens: int = 16
     max_sequences: int = 256
     token_budget: int = 2048
+    tensor_parallel: int = 1
+    host_seconds: float = 0.0
+    host_seconds_per_sequence: float = 0.0
     source: str = ""
     fit_error: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("kv_capacity_tokens", "block_tokens", "max_sequences", "token_budget"):
+        for field in (
+            "kv_capacity_tokens",
+            "block_tokens",
+            "max_sequences",
+            "token_budget",
+            "tensor_parallel",
+        ):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(

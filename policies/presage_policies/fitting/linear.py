@@ -39,7 +39,9 @@ def fit_coefficients(samples: Samples) -> Fit:
     least squares under that constraint are found exactly, over all sets of terms that may be positive.
     """
     if len(samples.seconds) < FEWEST:
-        raise ValueError(f"{len(samples.seconds)} measured points lie within the engine's limits: {FEWEST} needed")
+        raise ValueError(
+            f"{len(samples.seconds)} measured points lie within the engine's limits: {FEWEST} needed"
+        )
     fixed, prefilled, decoded, kv, attention = _non_negative_squares(_costs(samples.terms), samples)
     coefficients = IterationCoefficients(fixed, prefilled, decoded - prefilled, kv, attention)
     return judged(coefficients, samples)

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from presage_policies.fitting.architecture import Architecture
-from presage_policies.fitting.samples import Floats
+from presage_policies.fitting.limits import EngineLimits, occurrence
+from presage_policies.fitting.samples import Floats, Samples, iteration_terms
 
 Curve = tuple[Floats, Floats]  # ascending positions, seconds
 
 GRAPH_TOKENS = 512  # vLLM replays captured graphs up to so many tokens an iteration, and launches above
-KERNEL_SECONDS = 2.6e-6  # the least of a norm or activation kernel, as the per-layer tables measure it at T = 1
+KERNEL_SECONDS = (
+    2.6e-6  # the least of a norm or activation kernel, as the per-layer tables measure it at T = 1
+)
 PASSES = 3  # such kernels a layer that are paid for even when they move nothing: two norms and an activation
 
 
@@ -37,26 +40,36 @@ class OperationTables:
     memory_bytes_per_second: float
 
 
-def iteration_seconds_of(
-    tables: OperationTables, shape: Architecture, tensor_parallel: int, rows: Floats
-) -> Floats:
-    """Return the seconds of iterations; NaN where the tables do not reach.
+def operation_samples(
+    tables: OperationTables, shape: Architecture, tensor_parallel: int, limits: EngineLimits
+) -> Samples:
+    """Return the iterations that the engine can run and the tables reach, weighed as they occur.
 
-    `rows` has shape [n, 4]: chunk, its context, decodes, context of each. The KV heads, the heads and the
-    widths are divided by `tensor_parallel`. Raises ValueError when no all-reduce is given for more than one.
+    The heads and the widths are divided by `tensor_parallel`. Raises ValueError when no all-reduce is given
+    for more than one.
     """
     if tensor_parallel > 1 and not tables.all_reduce:
         raise ValueError(
             f"tensor parallel degree {tensor_parallel} needs an all-reduce table: add "
             "…_custom_allreduce_perf.parquet with rows of that num_gpus"
         )
+    rows = limits.grid()
+    seconds = _iteration_seconds(tables, shape, tensor_parallel, rows)
+    reached = np.isfinite(seconds)
+    return Samples(iteration_terms(*rows[reached].T), seconds[reached], occurrence(rows[reached]))
+
+
+def _iteration_seconds(
+    tables: OperationTables, shape: Architecture, tensor_parallel: int, rows: Floats
+) -> Floats:
+    """Return the seconds of (chunk, its context, decodes, context of each); NaN where the tables end."""
     chunk, context, decodes, kv_each = rows.T
     tokens, sequences = chunk + decodes, decodes + (chunk > 0)
     layer = _layer_products(tables, shape, tensor_parallel, tokens)
     layer += _prefill_attention(tables.prefill, chunk, context) + _decode_attention(tables, decodes, kv_each)
     layer += _activations(tables, shape, tensor_parallel, tokens)
     if tensor_parallel > 1 and tables.all_reduce:
-        layer += 2 * _all_reduce(tables.all_reduce, tokens * shape.hidden * 2, tokens)
+        layer += 2 * all_reduce_seconds(tables.all_reduce, tokens * shape.hidden * 2, tokens)
     output = _product(tables.gemm, shape.vocabulary / tensor_parallel, shape.hidden, sequences)
     return np.asarray(shape.layers * layer + output, dtype=float)
 
@@ -142,7 +155,8 @@ def _activations(
     return np.asarray(PASSES * KERNEL_SECONDS + moved, dtype=float)
 
 
-def _all_reduce(curves: Mapping[bool, Curve], message_bytes: Floats, tokens: Floats) -> Floats:
+def all_reduce_seconds(curves: Mapping[bool, Curve], message_bytes: Floats, tokens: Floats) -> Floats:
+    """Return the seconds of one all-reduce an iteration: captured in a graph for few tokens, else launched."""
     captured = curves.get(True) or curves[False]
     launched = curves.get(False) or curves[True]
     return np.where(tokens <= GRAPH_TOKENS, _read(captured, message_bytes), _read(launched, message_bytes))

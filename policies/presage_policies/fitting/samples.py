@@ -29,7 +29,9 @@ class Samples:
                 f"{len(self.terms)} rows of terms have {self.seconds.shape} seconds and "
                 f"{self.weights.shape} weights: give one of each a row"
             )
-        if not (np.isfinite(self.terms).all() and np.isfinite(self.seconds).all() and (self.seconds > 0).all()):
+        if not (
+            np.isfinite(self.terms).all() and np.isfinite(self.seconds).all() and (self.seconds > 0).all()
+        ):
             raise ValueError("a measured time is not a positive number of seconds: take the row out")
 
     @property
