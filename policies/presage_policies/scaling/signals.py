@@ -38,6 +38,18 @@ class ArrivalSignal:
         """How far back the bins reach."""
         return self.bin_seconds * len(self.requests)
 
+    def bins_of(self, seconds: float) -> int:
+        """Return how many of the bins make the last `seconds`: at least one, at most all there are."""
+        return min(len(self.requests), max(1, round(seconds / self.bin_seconds)))
+
+    def tokens(self, seconds: float) -> float | None:
+        """Return prompt and output tokens per second over the last `seconds`; None without any bin."""
+        bins = self.bins_of(seconds)
+        if bins == 0:
+            return None
+        total = self.prompt_tokens[-bins:].sum() + self.output_tokens[-bins:].sum()
+        return float(total) / (bins * self.bin_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class LatencySignal:
