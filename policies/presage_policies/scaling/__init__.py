@@ -10,8 +10,8 @@ from presage_policies.scaling.keda_slo import KEDA_SLO_BEHAVIOR, KEDASLO, KEDASL
 from presage_policies.scaling.keda_tokens import KEDATokens, KEDATokensParameters
 from presage_policies.scaling.knative import Knative, KnativeParameters
 from presage_policies.scaling.policy import InstanceSignal, Observation, ScalingPolicy, Sizing
-from presage_policies.scaling.preserve import PreServe, PreServeParameters, PreServeState
-from presage_policies.scaling.registry import SCALING_POLICIES, scaling_policy
+from presage_policies.scaling.preserve import PUBLISHED, PreServe, PreServeParameters, PreServeState
+from presage_policies.scaling.registry import SCALING_POLICIES
 from presage_policies.scaling.sageserve import SageServe, SageServeParameters
 from presage_policies.scaling.signals import ArrivalSignal, LatencySignal
 from presage_policies.scaling.slo_model import SLO_MODEL_BEHAVIOR, SLOModel, SLOModelParameters
@@ -21,6 +21,7 @@ __all__ = [
     "HPA",
     "KEDASLO",
     "KEDA_SLO_BEHAVIOR",
+    "PUBLISHED",
     "SCALING_POLICIES",
     "SLO_MODEL_BEHAVIOR",
     "ArrivalSignal",
@@ -59,5 +60,4 @@ __all__ = [
     "StaticParameters",
     "constrain",
     "modelled_rates",
-    "scaling_policy",
 ]

@@ -25,22 +25,31 @@ class CapacityProfile:
     output: float = 0.0
     total: float = 0.0
 
-    def learned(self, instances: tuple[InstanceSignal, ...], objectives: Objectives | None) -> Self:
-        """Return the profile after a look at the last window of each instance."""
-        share = 1.0 if objectives is None else objectives.percentile / 100
+    def learned(
+        self,
+        instances: tuple[InstanceSignal, ...],
+        objectives: Objectives | None,
+        *,
+        as_published: bool = False,
+    ) -> Self:
+        """Return the profile after a look at the last window of each instance.
+
+        `as_published`: every request must have met its objectives, and rates are taken as they are.
+        """
+        share = 1.0 if objectives is None or as_published else objectives.percentile / 100
         profile = self
         for instance in instances:
             if instance.slo_met is not None and instance.slo_met >= share:
-                profile = profile._with(instance)
+                profile = profile._with(instance, 0.0 if as_published else CONFIDENCE)
         return profile
 
-    def _with(self, instance: InstanceSignal) -> Self:
+    def _with(self, instance: InstanceSignal, confidence: float) -> Self:
         prompt, output, finished = instance.prompt_rate, instance.output_rate, instance.finished
         if prompt is None or output is None or finished is None or finished <= 0:
             return self
         if not (math.isfinite(prompt) and math.isfinite(output)):
             return self
-        sure = 1 - CONFIDENCE * math.sqrt((1 + LENGTH_SPREAD**2) / finished)
+        sure = 1 - confidence * math.sqrt((1 + LENGTH_SPREAD**2) / finished)
         return type(self)(
             max(self.prompt, sure * prompt),
             max(self.output, sure * output),

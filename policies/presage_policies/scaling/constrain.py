@@ -127,7 +127,7 @@ def _safe_to_shrink(decision: Decision, observation: Observation, sizing: Sizing
         return _limited(decision, current, "staleMetrics", f"held at {current}: {known}", "MetricsStale")
     if sizing.hold_down:
         return _limited(decision, current, "policy", f"held at {current}")
-    return _survivable(decision, current, observation, limits)
+    return decision if sizing.unguarded else _survivable(decision, current, observation, limits)
 
 
 def _survivable(decision: Decision, current: int, observation: Observation, limits: Limits) -> Decision:

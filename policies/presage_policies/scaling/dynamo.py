@@ -97,7 +97,7 @@ class Dynamo:
         replicas = max(wanted, state.floor or 0)
         code = "FloorForecast" if replicas == state.floor else "LoadStep"
         reason = f"{state.words}; {words or 'latencies unknown'}"
-        return state, Sizing(replicas, reason, code, {"floor": float(state.floor or 0)})
+        return state, Sizing(replicas, reason, code, {"floor": float(state.floor or 0)}, unguarded=True)
 
     def _floored(self, state: DynamoState, observation: Observation) -> DynamoState:
         """End the interval when it is over, and forecast the next one's floor."""

@@ -81,10 +81,12 @@ class Foresight:
         shape = self._track.shape(max(0.0, begin - observation.horizon_seconds), end)
         rates = self._track.rates(begin, end)
         if shape is None or len(rates) == 0:
-            return state, Sizing(0, "nothing is coming", "DemandKnown")
+            return state, Sizing(0, "nothing is coming", "DemandKnown", unguarded=True)
         rate = float(rates.max())
         replicas = replicas_for(engine, rate, shape, objectives)
         if replicas is None:
-            return state, Sizing(current, f"{engine.name} cannot serve that shape", "CapacityUnknown")
+            return state, Sizing(
+                current, f"{engine.name} cannot serve that shape", "CapacityUnknown", {}, hold_down=True
+            )
         words = f"{rate:.2f} requests/s at most are coming and need {replicas}"
-        return state, Sizing(replicas, words, "DemandKnown", {"requestsPerSecond": rate})
+        return state, Sizing(replicas, words, "DemandKnown", {"requestsPerSecond": rate}, unguarded=True)

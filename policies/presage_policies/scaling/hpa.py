@@ -15,15 +15,22 @@ TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance
 
 @dataclass(frozen=True, slots=True)
 class HPAParameters:
-    """Targets: mean KV use of ready pods (share), and waiting requests per replica."""
+    """Targets: mean KV use of ready pods (share), and waiting requests per replica; None = not looked at.
 
-    kv_usage: float = 0.7
-    queued_per_replica: float = 4.0
+    `as_published`: shrinking is left to the law and to `behavior`, as Kubernetes does, without the check of
+    survivors that Presage adds.
+    """
+
+    kv_usage: float | None = 0.7
+    queued_per_replica: float | None = 4.0
+    as_published: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.kv_usage <= 1:
+        if self.kv_usage is None and self.queued_per_replica is None:
+            raise ValueError("hpa has no target: give kvUsagePercent, queuedRequestsPerReplica or both")
+        if self.kv_usage is not None and not 0 < self.kv_usage <= 1:
             raise ValueError(f"hpa.kvUsagePercent is {self.kv_usage * 100:g}: give 1 to 100")
-        if not self.queued_per_replica > 0:
+        if self.queued_per_replica is not None and not self.queued_per_replica > 0:
             raise ValueError(
                 f"hpa.queuedRequestsPerReplica is {self.queued_per_replica:g}: give a positive number"
             )
@@ -57,7 +64,9 @@ class HPA:
 
     def size(self, state: HPAState, observation: Observation) -> tuple[HPAState, Sizing]:
         """Return the state and the highest of what each metric asks for."""
-        proposals = (self._by_kv(observation), self._by_queue(observation))
+        kv, queue = self.parameters.kv_usage, self.parameters.queued_per_replica
+        proposals = [] if kv is None else [_by_kv(observation, kv)]
+        proposals += [] if queue is None else [_by_queue(observation, queue)]
         present = [(p.replicas, p.words) for p in proposals if p.replicas is not None]
         missing = [p.metric for p in proposals if p.replicas is None]
         if not present:
@@ -68,28 +77,31 @@ class HPA:
             reason = f"held at {observation.current}: {words}, but {', '.join(missing)} is missing"
             return state, Sizing(observation.current, reason, "MetricsMissing", {}, hold_down=True)
         figures = {p.metric: float(p.replicas) for p in proposals if p.replicas is not None}
-        return state, Sizing(replicas, words, _code(replicas, observation.current), figures)
+        code, bare = _code(replicas, observation.current), self.parameters.as_published
+        return state, Sizing(replicas, words, code, figures, unguarded=bare)
 
-    def _by_kv(self, observation: Observation) -> Proposal:
-        """Compare the mean KV use of ready pods with its target (a Pods metric)."""
-        metric, target = "kvUsage", self.parameters.kv_usage
-        values = [i.kv_usage for i in observation.serving if i.kv_usage is not None]
-        if not values:
-            return Proposal(metric, None, "KV use is missing")
-        silent = max(0, observation.ready - len(values))
-        unready = max(0, observation.current - observation.ready)
-        words = f"KV use {sum(values) / len(values):.0%} of {len(values)} pods against {target:.0%}"
-        return Proposal(metric, _plain(values, target, silent, unready, observation.current), words)
 
-    def _by_queue(self, observation: Observation) -> Proposal:
-        """Compare all waiting requests with a target a replica (an External metric with AverageValue)."""
-        waiting, target = observation.waiting_requests, self.parameters.queued_per_replica
-        if waiting is None or not math.isfinite(waiting):
-            return Proposal("queuedRequests", None, "the queue is missing")
-        words = f"{waiting:.0f} requests wait against {target:g} a replica"
-        if observation.current > 0 and abs(waiting / (target * observation.current) - 1) <= TOLERANCE:
-            return Proposal("queuedRequests", observation.current, words)
-        return Proposal("queuedRequests", math.ceil(waiting / target), words)
+def _by_kv(observation: Observation, target: float) -> Proposal:
+    """Compare the mean KV use of ready pods with its target (a Pods metric)."""
+    metric = "kvUsage"
+    values = [i.kv_usage for i in observation.serving if i.kv_usage is not None]
+    if not values:
+        return Proposal(metric, None, "KV use is missing")
+    silent = max(0, observation.ready - len(values))
+    unready = max(0, observation.current - observation.ready)
+    words = f"KV use {sum(values) / len(values):.0%} of {len(values)} pods against {target:.0%}"
+    return Proposal(metric, _plain(values, target, silent, unready, observation.current), words)
+
+
+def _by_queue(observation: Observation, target: float) -> Proposal:
+    """Compare all waiting requests with a target a replica (an External metric with AverageValue)."""
+    waiting = observation.waiting_requests
+    if waiting is None or not math.isfinite(waiting):
+        return Proposal("queuedRequests", None, "the queue is missing")
+    words = f"{waiting:.0f} requests wait against {target:g} a replica"
+    if observation.current > 0 and abs(waiting / (target * observation.current) - 1) <= TOLERANCE:
+        return Proposal("queuedRequests", observation.current, words)
+    return Proposal("queuedRequests", math.ceil(waiting / target), words)
 
 
 def _plain(values: list[float], target: float, silent: int, unready: int, current: int) -> int:

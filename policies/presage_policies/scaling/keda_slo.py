@@ -80,7 +80,9 @@ class KEDASLO:
             return state, Sizing(replicas, words, "LatencyUnknown", {}, hold_down=True)
         wanted, code = self._law(pressure, replicas, observation.ready)
         words = f"P90 latencies at {pressure:.2f} of their objectives ({self.parameters.signal})"
-        return state, Sizing(wanted, f"{words}: {wanted} replicas", code, {"pressure": pressure})
+        return state, Sizing(
+            wanted, f"{words}: {wanted} replicas", code, {"pressure": pressure}, unguarded=True
+        )
 
     def _raw(self, latency: LatencySignal | None, objectives: Objectives | None) -> float | None:
         if latency is None or objectives is None:

@@ -68,12 +68,13 @@ class KEDATokens:
         words = f"{state.rate:.0f} tokens/s {self.parameters.signal} against {threshold:.0f} a replica"
         figures = {"tokensPerSecond": state.rate}
         if current > 0 and abs(state.rate / (threshold * current) - 1) <= TOLERANCE:
-            return state, Sizing(current, words, "WithinTolerance", figures)
+            return state, Sizing(current, words, "WithinTolerance", figures, unguarded=True)
         replicas = math.ceil(state.rate / threshold)
         if replicas == 0 and self._cooling(state, observation.now):
             replicas = min(1, current)
         code = "AboveTarget" if replicas > current else "BelowTarget"
-        return state, Sizing(replicas, words, code if replicas != current else "WithinTolerance", figures)
+        code = code if replicas != current else "WithinTolerance"
+        return state, Sizing(replicas, words, code, figures, unguarded=True)
 
     def _polled(self, state: KEDATokensState, observation: Observation) -> KEDATokensState:
         now = observation.now

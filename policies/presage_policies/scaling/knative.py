@@ -75,9 +75,9 @@ class Knative:
         words = f"{stable:.1f} requests in flight ({panic:.1f} of late) against {chosen.target:g} a pod"
         figures = {"stableConcurrency": stable, "panicConcurrency": panic}
         if state.panic_at is None:
-            return state, Sizing(calm, words, "StableWindow", figures)
+            return state, Sizing(calm, words, "StableWindow", figures, unguarded=True)
         state = replace(state, panic_pods=max(state.panic_pods, calm, hurried))
-        return state, Sizing(state.panic_pods, f"{words}; panicking", "PanicWindow", figures)
+        return state, Sizing(state.panic_pods, f"{words}; panicking", "PanicWindow", figures, unguarded=True)
 
     def _within_rates(self, inflight: float, ready: int) -> int:
         wanted = math.ceil(inflight / self.parameters.target)

@@ -112,6 +112,8 @@ class Sizing:
     """What a policy wants: replicas, why in words, the figures behind it, and a condition reason.
 
     `hold_down` True = the policy cannot vouch for fewer than the current replicas (missing telemetry).
+    `unguarded` True = it is to shrink as its own controller would let it: bounds, `behavior` and staleness
+    hold, the check of survivors does not. Rivals are compared so, as their documentation has them.
     """
 
     replicas: int
@@ -119,6 +121,7 @@ class Sizing:
     code: str
     figures: Mapping[str, float] = field(default_factory=dict)
     hold_down: bool = False
+    unguarded: bool = False
 
 
 State = TypeVar("State")

@@ -21,11 +21,14 @@ class PreServeParameters:
     """`level` = forecast quantile to provide for; `shrink_below` = the paper's 0.30.
 
     `level_windows` = how many past windows make the measured level, below which nothing is sized.
+    `as_published` leaves out what is ours: the measured level as a floor, the margins in what capacity
+    is learnt from, the engine model once anything is learnt, the check of survivors (see `PUBLISHED`).
     """
 
     level: float = 0.9
     shrink_below: float = 0.30
     level_windows: int = 3
+    as_published: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -34,6 +37,10 @@ class PreServeParameters:
             raise ValueError(f"shrink_below is {self.shrink_below}: give a share of KV between 0 and 1")
         if self.level_windows < 1:
             raise ValueError(f"level_windows is {self.level_windows}: give at least 1")
+
+
+PUBLISHED = PreServeParameters(level=0.5, as_published=True)
+"""PreServe as its paper has it: a point forecast, taken as the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,14 @@ class PreServe:
         state, sizing = self._corrected(state, observation, sizing)
         if sizing.replicas < observation.current:
             sizing = self._shrunk(state, observation, sizing)
-        return state, replace(sizing, figures=_figures(demand, capacity, needed))
+        figures, bare = _figures(demand, capacity, needed), self.parameters.as_published
+        return state, replace(sizing, figures=figures, unguarded=bare)
 
     def _remembered(self, state: PreServeState, observation: Observation) -> PreServeState:
         """Learn capacity, and notice a scale-down by its effect, whoever made it."""
-        capacity = state.capacity.learned(observation.serving, observation.objectives)
+        capacity = state.capacity.learned(
+            observation.serving, observation.objectives, as_published=self.parameters.as_published
+        )
         shrunk = state.last_current is None or observation.current < state.last_current
         return replace(
             state,
@@ -98,6 +108,8 @@ class PreServe:
         )
 
     def _capacity(self, state: PreServeState, observation: Observation) -> CapacityProfile | None:
+        if self.parameters.as_published and state.capacity.known:
+            return state.capacity
         seed = modelled_rates(observation)
         capacity = state.capacity if seed is None else state.capacity.at_least(seed)
         return capacity if capacity.known else None
@@ -105,6 +117,7 @@ class PreServe:
     def _demand(self, observation: Observation) -> Demand | None:
         """Return the forecast's quantile over the horizon, and never less than the measured level."""
         level = observation.series.latest(self.parameters.level_windows)
+        floored = not self.parameters.as_published
         if observation.forecast is None:
             return None if level is None else Demand(level, forecast=False, words="measured, no forecast")
         peak = observation.forecast.peak(self.parameters.level, observation.horizon_seconds, observation.now)
@@ -118,7 +131,7 @@ class PreServe:
             f"P{self.parameters.level * 100:g} forecast by {observation.forecast.model} "
             f"over {observation.horizon_seconds:.0f} s"
         )
-        if level is None or (peak.prompt >= level.prompt and peak.output >= level.output):
+        if level is None or not floored or (peak.prompt >= level.prompt and peak.output >= level.output):
             return Demand(peak, forecast=True, words=words)
         highest = TokenRates(max(peak.prompt, level.prompt), max(peak.output, level.output))
         return Demand(highest, forecast=False, words=f"measured above the {words}")

@@ -70,7 +70,8 @@ class SageServe:
         replicas = max(0, (current if state.plan is None else state.plan) + state.steps)
         use = f"KV use {sum(usages) / len(usages):.0%}" if usages else "KV use unknown"
         reason = f"{state.words}; {use}: {state.steps:+d}"
-        return state, Sizing(replicas, reason, "HourlyPlan" if state.steps == 0 else "UtilisationStep")
+        code = "HourlyPlan" if state.steps == 0 else "UtilisationStep"
+        return state, Sizing(replicas, reason, code, unguarded=True)
 
     def _planned(self, state: SageServeState, observation: Observation) -> SageServeState:
         now, length = observation.now, self.parameters.plan_seconds

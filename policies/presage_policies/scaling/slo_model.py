@@ -135,13 +135,16 @@ class SLOModel:
         if observation.inflight_requests is not None:
             needs.append(pool.inflight(observation.inflight_requests))
         need = max(needs, key=lambda n: n.replicas)
-        hold = self._hold_seconds(observation, measured)
-        kept = tuple((at, n) for at, n in state.wanted if at > observation.now - hold)
+        since = self._held_since(observation, measured)
+        kept = tuple((at, n) for at, n in state.wanted if at > since)
         state = replace(state, wanted=(*kept, (observation.now, need.replicas)))
         replicas = max(n for _, n in state.wanted)
         reason, code = "; ".join(n.words for n in needs), need.code
         if replicas > need.replicas:
-            reason, code = f"{reason}; {replicas} were needed in the last {hold:.0f} s", "Held"
+            reason, code = (
+                f"{reason}; {replicas} were needed less than {observation.now - since:.0f} s ago",
+                "Held",
+            )
         figures = {
             "requestsPerSecond": rate,
             "reserveRequestsPerSecond": reserve,
@@ -152,16 +155,18 @@ class SLOModel:
             figures["foretoldRequestsPerSecond"] = foretold
         return state, Sizing(replicas, reason, code, figures)
 
-    def _hold_seconds(self, observation: Observation, measured: ArrivalRate) -> float:
-        """Return for how long what was needed stays: a cold start against chance, less after a fall.
+    def _held_since(self, observation: Observation, measured: ArrivalRate) -> float:
+        """Return since when what was needed still counts: for a cold start, against chance.
 
         A pod let go costs a cold start when it is needed again, so a need is held as long as that. A fall
         that chance does not explain ends what was needed before it; should demand come back at once,
         that is a rise like any other, and the reserve is for rises.
         """
         hold = self.parameters.hold_seconds
-        hold = observation.horizon_seconds if hold is None else hold
-        return min(hold, max(SETTLING_SECONDS, measured.seconds)) if measured.fell else hold
+        since = observation.now - (observation.horizon_seconds if hold is None else hold)
+        if measured.fell and measured.seconds >= SETTLING_SECONDS:
+            return max(since, observation.now - measured.seconds + SETTLING_SECONDS)
+        return since
 
     def _with_dispersion(self, state: SLOModelState, observation: Observation) -> SLOModelState:
         """Average how unevenly requests come."""

@@ -37,4 +37,4 @@ class Static:
         """Return the state and the fixed number."""
         del observation
         replicas = self.parameters.replicas
-        return state, Sizing(replicas, f"fixed at {replicas}", "Fixed")
+        return state, Sizing(replicas, f"fixed at {replicas}", "Fixed", unguarded=True)
