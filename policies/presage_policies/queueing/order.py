@@ -1,5 +1,6 @@
 """The protocol of queue orders, and what an order may know of a waiting request."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,7 @@ class Waiting:
     length: LengthDistribution
     objectives: Objectives
     client: str = ""
+    deadline_seconds: float = math.inf  # for the whole response, from arrival
 
 
 class Order(Protocol):
@@ -25,6 +27,11 @@ class Order(Protocol):
     @property
     def name(self) -> str:
         """The order's name in the API."""
+        ...
+
+    @property
+    def late_turn(self) -> int:
+        """Every so many taken requests one of those whose key begins with 1 goes first; 0 = never."""
         ...
 
     def key(self, waiting: Waiting, now: float) -> tuple[float, ...]:

@@ -21,6 +21,7 @@ class WaitingRoom:
         self.max_requests = max_requests
         self.max_wait_seconds = max_wait_seconds
         self._waiting: dict[str, Waiting] = {}
+        self._taken = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -47,21 +48,26 @@ class WaitingRoom:
 
     def head(self, now: float) -> Waiting | None:
         """Return who goes first, without removing; None when nobody waits."""
-        return min(self._waiting.values(), key=lambda w: (*self.order.key(w, now), w.arrived), default=None)
+        return min(self._waiting.values(), key=lambda w: self._key(w, now), default=None)
 
     def take(self, count: int, now: float, fits: Callable[[Waiting], bool] | None = None) -> list[Waiting]:
         """Remove and return the first `count` in order (of those that `fits` allows), none that expired."""
-        deadline = now - self.max_wait_seconds
-        able = [w for w in self._waiting.values() if w.arrived > deadline and (fits is None or fits(w))]
-        first = heapq.nsmallest(count, able, key=lambda w: (*self.order.key(w, now), w.arrived))
+        able = [w for w in self._waiting.values() if self._may_wait(w, now) and (fits is None or fits(w))]
+        first: list[Waiting] = []
+        if self.order.late_turn == 0:
+            first = heapq.nsmallest(count, able, key=lambda w: self._key(w, now))
+        else:  # whose turn it is changes with each that is taken
+            while able and len(first) < count:
+                first.append(min(able, key=lambda w: self._key(w, now)))
+                able.remove(first[-1])
+                self._taken += 1
         for waiting in first:
             del self._waiting[waiting.request_id]
         return first
 
     def expire(self, now: float) -> list[Waiting]:
         """Remove and return those that have waited too long."""
-        deadline = now - self.max_wait_seconds
-        late = [w for w in self._waiting.values() if w.arrived <= deadline]
+        late = [w for w in self._waiting.values() if not self._may_wait(w, now)]
         for waiting in late:
             del self._waiting[waiting.request_id]
         return late
@@ -73,3 +79,13 @@ class WaitingRoom:
     def oldest_seconds(self, now: float) -> float:
         """Return how long the longest has waited; zero when nobody waits."""
         return max((now - w.arrived for w in self._waiting.values()), default=0.0)
+
+    def _may_wait(self, waiting: Waiting, now: float) -> bool:
+        return now < waiting.arrived + self.max_wait_seconds
+
+    def _key(self, waiting: Waiting, now: float) -> tuple[float, ...]:
+        key = (*self.order.key(waiting, now), waiting.arrived)
+        turn = self.order.late_turn
+        if turn and self._taken % turn == turn - 1:
+            return (-key[0], *key[1:])
+        return key
