@@ -39,14 +39,12 @@ class ArrivalRate:
 
 def arrival_rate(signal: ArrivalSignal, dispersion: float = 1.0) -> ArrivalRate:
     """Return the rate since the last change that a Poisson stream of that dispersion does not explain."""
-    counts, first = signal.requests, 0
-    while (
-        split := _change(counts[first:], signal.bin_seconds, max(LEAST_DISPERSED, dispersion))
-    ) is not None:
-        first += split
-    recent = counts[first:]
-    seconds = len(recent) * signal.bin_seconds
-    return ArrivalRate(float(recent.sum()) / seconds if seconds > 0 else 0.0, seconds, len(recent))
+    recent, before, bin_seconds = signal.requests, None, signal.bin_seconds
+    while (split := _change(recent, bin_seconds, max(LEAST_DISPERSED, dispersion))) is not None:
+        before = float(recent[:split].sum()) / (split * bin_seconds)
+        recent = recent[split:]
+    seconds = len(recent) * bin_seconds
+    return ArrivalRate(float(recent.sum()) / seconds if seconds > 0 else 0.0, seconds, before)
 
 
 def dispersion_of(signal: ArrivalSignal) -> float | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 LONGEST_MEMORY_SECONDS = 21_600.0
 FORGETTING = 0.95  # of the score of forecasts, an outcome
+BEYOND_CHANCE = 3.0
 ENOUGH_OUTCOMES = 8  # before forecasts may be trusted
 
 
@@ -89,19 +90,19 @@ class Surprises:
     def seen(self, look: Look, lead: float, percentile: float) -> "Surprises":
         """Return the memory after comparing a look with what was foreseen for it, a lead time ago.
 
-        A rise counts less one standard error of the difference, lest chance alone keep pods.
+        What chance explains is no rise: it must exceed `BEYOND_CHANCE` standard errors of the difference.
         """
         memory = min(LONGEST_MEMORY_SECONDS, lead / max(1e-6, 1 - percentile / 100))
         due = _last(each for each in self.looks if each.at <= look.at - lead)
         if due is None:
             return self
-        surely = look.level - math.sqrt(look.variance + due.variance)
+        chance = BEYOND_CHANCE * math.sqrt(look.variance + due.variance)
         foretold = due.level if due.foretold is None else max(due.level, due.foretold)
         return replace(
             self,
             looks=tuple(each for each in self.looks if each.at >= due.at),
-            unaided=self.unaided.noted(_rise(look.at, surely, due.level), memory),
-            aided=self.aided.noted(_rise(look.at, surely, foretold), memory),
+            unaided=self.unaided.noted(_rise(look, due.level, chance), memory),
+            aided=self.aided.noted(_rise(look, foretold, chance), memory),
         )
 
     def judged(self, now: float, level: float, lead: float, quantile: float) -> "Surprises":
@@ -121,9 +122,11 @@ class Surprises:
         return replace(self, looks=(*self.looks, look))
 
 
-def _rise(now: float, demand: float, foreseen: float) -> Rise:
-    above = max(0.0, demand - foreseen)
-    return Rise(now, above, above / foreseen if foreseen > 0 else 0.0)
+def _rise(look: Look, foreseen: float, chance: float) -> Rise:
+    above = look.level - foreseen
+    if above <= chance:
+        return Rise(look.at, 0.0, 0.0)
+    return Rise(look.at, above, above / foreseen if foreseen > 0 else 0.0)
 
 
 def _pinball(actual: float, provided: float, quantile: float) -> float:
