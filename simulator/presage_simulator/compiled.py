@@ -15,9 +15,12 @@ _COMPILED: dict[Callable[..., object], Callable[..., object]] = {}
 
 
 def compiled(function: F) -> F:
-    """Return the function compiled by numba; the same compiled one each time, and itself if it is one."""
+    """Return the function compiled by numba; the same compiled one each time, and itself if it is one.
+
+    Small functions are inlined where they are called: handing on arrays costs more than most of them do.
+    """
     if isinstance(function, CPUDispatcher):
         return function
     if function not in _COMPILED:
-        _COMPILED[function] = njit(function)
+        _COMPILED[function] = njit(error_model="numpy", forceinline=True)(function)
     return cast("F", _COMPILED[function])

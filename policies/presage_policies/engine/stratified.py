@@ -57,7 +57,7 @@ class StratifiedTime:
         return np.array([astuple(self.small), astuple(self.large)])
 
 
-def stratified_seconds(
+def stratified_seconds(  # noqa: PLR0917 - the terms of the model
     table: NDArray[np.float64],
     split_tokens: int,
     prefill: float,
