@@ -43,6 +43,12 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
         float | None,
         typer.Option(help="Host time of a sequence in an iteration, µs.", rich_help_panel=FITTED),
     ] = None,
+    correct_prefill: Annotated[
+        bool,
+        typer.Option(
+            help="Let end-to-end points correct a prefilled token's time too.", rich_help_panel=FITTED
+        ),
+    ] = False,
     memory_bandwidth_gbs: Annotated[
         float,
         typer.Option(
@@ -117,6 +123,7 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
             max_sequences=max_sequences,
             host_milliseconds=host_ms,
             host_sequence_microseconds=host_sequence_us,
+            correct_prefill=correct_prefill,
             memory_bandwidth_gbs=memory_bandwidth_gbs,
             system=system,
             backend=backend,

@@ -50,11 +50,17 @@ class FitOptions:
     max_sequences: int | None = None
     host_milliseconds: float | None = None
     host_sequence_microseconds: float | None = None
+    correct_prefill: bool = False
     memory_bandwidth_gbs: float = 2700.0
     system: str | None = None
     backend: str | None = None
     hardware: str | None = None
     provenance: str = ""
+
+    @property
+    def host_given(self) -> bool:
+        """Whether the host's time is told rather than found."""
+        return self.host_milliseconds is not None or self.host_sequence_microseconds is not None
 
     def __post_init__(self) -> None:
         for flag, value, known in (

@@ -17,7 +17,7 @@ def write_profile(profile: EngineProfile, path: Path) -> None:
         mapping[name] = _rounded(mapping[name])
     mapping["coefficients"] = coefficients
     try:
-        path.write_text(yaml.safe_dump(mapping, sort_keys=False, width=110), "utf-8")
+        path.write_text(yaml.safe_dump(mapping, sort_keys=False, width=110, allow_unicode=True), "utf-8")
     except OSError as error:
         raise ValueError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -90,7 +90,7 @@ def pooled_state(
     steps = max(0.0, shape.output_tokens - 1)
     idle = 1 - own * (work + steps * step)
     slots = slots_of(profile, shape)
-    if idle <= 0 or slots <= 0:
+    if idle <= 0 or slots < 1:
         return None
     z = NormalDist().inv_cdf(percentile / 100)
     iteration = profile.coefficients.fixed / idle

@@ -1,4 +1,4 @@
-"""What a load generator measured end to end, as mean iterations: to fit a profile, or to find its host time.
+"""What a load generator measured end to end, as mean iterations: to fit a profile, or to find its host's time.
 
 A closed loop of c clients keeps c sequences running. While one of them decodes, the others end and are
 replaced at the same rate, so that a mean iteration holds c decodes and a share of their prefills. (Ours.)
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from presage_policies.engine import IterationCoefficients
-from presage_policies.fitting.samples import Floats, Samples
+from presage_policies.fitting.samples import Floats, Samples, predicted
 
 FULL = 0.95  # of the KV cache: beyond it sequences wait or are preempted and the mean iteration is another
 
@@ -93,49 +93,47 @@ def together(*parts: Samples) -> Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class HostTime:
-    """What the host adds to each iteration, and for each sequence in it, in seconds."""
+class Overhead:
+    """What an engine takes beyond its device's kernels, in seconds.
+
+    `per_iteration` and `per_sequence` are the host's. `per_token` corrects the kernels of a prefill, and is
+    negative where the engine overlaps or fuses what the tables time alone.
+    """
 
     per_iteration: float
     per_sequence: float = 0.0
+    per_token: float = 0.0
 
     def added_to(self, c: IterationCoefficients) -> IterationCoefficients:
-        """Return the coefficients of device and host together."""
+        """Return the coefficients of the whole engine; a correction touches prefilled tokens only."""
         return IterationCoefficients(
             c.fixed + self.per_iteration,
-            c.per_token,
-            c.per_sequence + self.per_sequence,
+            c.per_token + self.per_token,
+            c.per_sequence + self.per_sequence - self.per_token,
             c.per_kv_token,
             c.per_prefill_attention,
         )
 
 
-def host_time(device: IterationCoefficients, measured: Samples) -> HostTime:
-    """Return the host time that explains best what end-to-end points take beyond the device's iterations.
+def overhead(device: IterationCoefficients, measured: Samples, *, correct_prefill: bool = False) -> Overhead:
+    """Return the overhead that explains best what end-to-end points take beyond the device's iterations.
 
-    Least squares of the relative error over both terms, neither of them negative. Raises ValueError without
-    points.
+    Least squares of the relative error; the host's terms are not negative. Raises ValueError without points.
     """
     if not len(measured.seconds):
         raise ValueError("no end-to-end point fits the KV cache: give more of them, or the host time itself")
-    line = np.array(
-        [
-            device.fixed,
-            device.per_token,
-            device.per_sequence,
-            device.per_kv_token,
-            device.per_prefill_attention,
-        ]
-    )
-    missing = 1 - measured.terms @ line / measured.seconds
-    columns = measured.terms[:, [0, 2]] / measured.seconds[:, None]
-    both, *_ = np.linalg.lstsq(columns, missing, rcond=None)
-    if (both >= 0).all():
-        return HostTime(float(both[0]), float(both[1]))
-    alone = [max(0.0, float(column @ missing / (column @ column))) for column in columns.T]
-    step, sequence = HostTime(alone[0]), HostTime(0.0, alone[1])
-    left = [
-        float(np.sum((columns @ (host.per_iteration, host.per_sequence) - missing) ** 2))
-        for host in (step, sequence)
-    ]
-    return step if left[0] <= left[1] else sequence
+    missing = 1 - predicted(device, measured.terms) / measured.seconds
+    host = measured.terms[:, [0, 2]]
+    prefilled = (measured.terms[:, 1] - measured.terms[:, 2])[:, None]
+    columns = np.concatenate([host, prefilled], axis=1) / measured.seconds[:, None]
+    always = (2,) if correct_prefill else ()
+    best, least = Overhead(0.0), np.inf
+    for chosen in ((0, 1), (0,), (1,), ()):  # of the host's terms, those that may be above zero
+        used = [*chosen, *always]
+        part, *_ = np.linalg.lstsq(columns[:, used], missing, rcond=None)
+        left = float(np.sum((columns[:, used] @ part - missing) ** 2))
+        if left < least and (part[: len(chosen)] >= 0).all():
+            terms = np.zeros(3)
+            terms[used] = part
+            best, least = Overhead(*(float(term) for term in terms)), left
+    return best

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from presage_policies.engine import IterationCoefficients
-from presage_policies.fitting.samples import Floats, Samples
+from presage_policies.fitting.samples import Floats, Samples, predicted
 
 FEWEST = 10  # samples: twice the unknowns
 
@@ -49,9 +49,7 @@ def fit_coefficients(samples: Samples) -> Fit:
 
 def judged(coefficients: IterationCoefficients, samples: Samples) -> Fit:
     """Return the errors of given coefficients on measured iterations."""
-    c = coefficients
-    line = (c.fixed, c.per_token, c.per_sequence, c.per_kv_token, c.per_prefill_attention)
-    errors = np.abs(samples.terms @ np.array(line) / samples.seconds - 1)
+    errors = np.abs(predicted(coefficients, samples.terms) / samples.seconds - 1)
     decode = samples.decode_only
     return Fit(
         coefficients,

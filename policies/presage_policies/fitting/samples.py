@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from presage_policies.engine import IterationCoefficients
+
 Floats = NDArray[np.float64]
 
 
@@ -56,3 +58,9 @@ def iteration_terms(chunk: Floats, context: Floats, decodes: Floats, kv_each: Fl
         ],
         axis=1,
     )
+
+
+def predicted(c: IterationCoefficients, terms: Floats) -> Floats:
+    """Return the seconds that the time model gives for rows of terms; shape [n]."""
+    line = (c.fixed, c.per_token, c.per_sequence, c.per_kv_token, c.per_prefill_attention)
+    return np.asarray(terms @ np.array(line), dtype=float)
