@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from presage_policies.forecasting import TokenSeries
-from presage_policies.scaling import HPA, HPAParameters, InstanceSignal, Observation
+from presage_policies.scaling import (
+    HPA,
+    Behavior,
+    ConstrainState,
+    HPAParameters,
+    InstanceSignal,
+    Limits,
+    Observation,
+    Rules,
+    constrain,
+)
 
 
 def look(usages: list[float | None], *, unready: int = 0, waiting: float | None = 0.0) -> Observation:
@@ -101,3 +111,25 @@ def test_targets_are_checked() -> None:
         HPAParameters(kv_usage=0)
     with pytest.raises(ValueError, match=r"hpa\.queuedRequestsPerReplica"):
         HPAParameters(queued_per_replica=0)
+    with pytest.raises(ValueError, match="has no target"):
+        HPAParameters(kv_usage=None, queued_per_replica=None)
+
+
+def test_either_metric_can_be_left_out() -> None:
+    """A metric without a target is neither looked at nor missed."""
+    by_kv, by_queue = HPA(HPAParameters(queued_per_replica=None)), HPA(HPAParameters(kv_usage=None))
+    hot = look([0.95, 0.95], waiting=None)
+    assert by_kv.size(by_kv.initial(), hot)[1].replicas == 3
+    busy = look([None, None], waiting=20.0)
+    assert by_queue.size(by_queue.initial(), busy)[1].replicas == 5
+    assert not by_queue.size(by_queue.initial(), replace(busy, waiting_requests=1.0))[1].hold_down
+
+
+def test_as_published_it_shrinks_by_behavior_alone() -> None:
+    """Kubernetes knows no check of survivors: as published, one waiting request holds nobody."""
+    quiet, limits = look([0.1, 0.1, 0.1, 0.1], waiting=1.0), Limits(1, 10, Behavior(up=Rules(), down=Rules()))
+    quiet = replace(quiet, metrics_age_seconds=1.0)
+    for bare, expected in ((False, 4), (True, 1)):
+        law = HPA(HPAParameters(as_published=bare))
+        _, sizing = law.size(law.initial(), quiet)
+        assert constrain(ConstrainState.initial(), quiet, sizing, limits)[1].replicas == expected

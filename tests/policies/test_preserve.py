@@ -11,6 +11,7 @@ from presage_policies.forecasting import Forecast, TokenRates, TokenSeries
 from presage_policies.objectives import Objectives
 from presage_policies.profiles import load_profile
 from presage_policies.scaling import (
+    PUBLISHED,
     CapacityProfile,
     InstanceSignal,
     Observation,
@@ -209,6 +210,25 @@ def test_unreachable_objectives_size_on_throughput() -> None:
     rates = modelled_rates(hopeless)
     assert rates is not None
     assert rates.total >= ONE.total
+
+
+def test_as_published_the_point_forecast_alone_sizes() -> None:
+    """The paper's policy takes the median and nothing else: no floor at the level, no check of survivors."""
+    policy = PreServe(PUBLISHED)
+    _, sizing = policy.size(policy.initial(), look(1, level=5.0, ahead=forecast(1.5)))
+    assert (sizing.replicas, sizing.unguarded) == (2, True)
+    assert not PreServe().size(PreServeState(), look(1, level=5.0))[1].unguarded
+
+
+def test_as_published_capacity_is_what_was_seen() -> None:
+    """The largest rate of a window in which every request met its objectives, without margin or model."""
+    good = InstanceSignal("a", ready=True, prompt_rate=10.0, output_rate=5.0, slo_met=1.0, finished=50)
+    learned = CapacityProfile().learned((good,), OBJECTIVES, as_published=True)
+    assert (learned.prompt, learned.output, learned.total) == (10.0, 5.0, 15.0)
+    most = replace(good, slo_met=0.995)
+    assert CapacityProfile().learned((most,), OBJECTIVES, as_published=True).total <= 0
+    policy, small = PreServe(PUBLISHED), replace(look(1, ahead=forecast(1.0)), instances=(good,))
+    assert policy.size(policy.initial(), small)[1].replicas == pytest.approx(ONE.total / 15.0, rel=0.5)
 
 
 def test_reasons_carry_figures() -> None:

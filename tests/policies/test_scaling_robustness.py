@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,9 +13,11 @@ from presage_policies.objectives import Objectives
 from presage_policies.profiles import load_profile
 from presage_policies.scaling import (
     SCALING_POLICIES,
+    ArrivalSignal,
     Behavior,
     ConstrainState,
     InstanceSignal,
+    LatencySignal,
     Limits,
     Observation,
     Rules,
@@ -42,6 +45,23 @@ signals = st.builds(
 )
 
 
+latencies = st.builds(
+    LatencySignal,
+    window_seconds=st.just(60.0),
+    ttft_p90=share,
+    tpot_p90=share,
+    predicted_ttft_p90=share,
+    predicted_tpot_p90=share,
+)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> ArrivalSignal:
+    """Draw the arrivals of up to two minutes, possibly none at all."""
+    counts = np.array(draw(st.lists(st.integers(0, 40), max_size=120)), dtype=float)
+    return ArrivalSignal(draw(st.sampled_from([1.0, 5.0])), counts, 1000 * counts, 200 * counts)
+
+
 @st.composite
 def observations(draw: st.DrawFn) -> Observation:
     """Draw an observation in which anything may be missing or undefined."""
@@ -64,11 +84,14 @@ def observations(draw: st.DrawFn) -> Observation:
         mean_output_tokens=draw(count),
         engine=draw(st.none() | st.just(ENGINE)),
         objectives=draw(st.none() | st.just(Objectives(2.0, 0.08))),
+        arrivals=draw(st.none() | arrivals()),
+        latency=draw(st.none() | latencies),
+        inflight_requests=draw(count),
     )
 
 
 @pytest.mark.parametrize("policy", sorted(SCALING_POLICIES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(looks=st.lists(observations(), min_size=1, max_size=4))
 def test_any_observation_gives_a_decision_within_bounds(policy: str, looks: list[Observation]) -> None:
     """No combination of missing and undefined figures raises or breaks min and max; each says why."""
@@ -85,7 +108,7 @@ def test_any_observation_gives_a_decision_within_bounds(policy: str, looks: list
 
 
 @pytest.mark.parametrize("policy", sorted(SCALING_POLICIES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(look=observations())
 def test_without_metrics_nothing_shrinks(policy: str, look: Observation) -> None:
     """With metrics absent or undefined, no policy takes a pod away."""
