@@ -8,14 +8,16 @@ profiles are replaced.
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from presage_cli.engine.fit import fit_profile
 from presage_cli.engine.options import FitOptions
 from presage_cli.engine.profile_file import write_profile
-from presage_cli.engine.tables import read_tables
+from presage_cli.engine.tables import Table, read_tables
 from presage_policies import profiles
 from presage_policies.engine import EngineProfile
 from presage_policies.fitting import (
@@ -70,11 +72,11 @@ RECIPES = {
             system="h100_sxm",
             backend="vllm",
             kv_capacity_tokens=280_000,
-            provenance="Operations: H100 SXM, vLLM 0.24; points: vLLM 0.12, at most 95% of the KV cache in use "
-            f"({AICONFIGURATOR}). The KV capacity is inferred from the TTFT of five more points, where the cache "
-            "overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 GB a device less "
-            "32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on those points throughput is "
-            "modelled up to 10% too high. Limits are vLLM's defaults on an H100",
+            provenance="Operations: H100 SXM, vLLM 0.24; points: vLLM 0.12, at most 95% of the KV cache in "
+            f"use ({AICONFIGURATOR}). The KV capacity is inferred from the TTFT of five more points, where "
+            f"the cache overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 "
+            f"GB a device less 32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on "
+            f"those points throughput is modelled up to 10% too high. Limits are vLLM's defaults on an H100",
             **H100,
         ),
     ),
@@ -88,9 +90,9 @@ RECIPES = {
             backend="vllm",
             reserved_gb=UNUSED_GB,
             correct_prefill=True,
-            provenance=f"Operations: H100 SXM, vLLM 0.24; points: vLLM, fp8 ({AICONFIGURATOR}). The correction is "
-            "about as large as the all-reduce that the table charges to a prefill: for large messages the engine "
-            "has a faster one. What is reserved is what Qwen3-32B leaves unused on the same GPU",
+            provenance=f"Operations: H100 SXM, vLLM 0.24; points: vLLM, fp8 ({AICONFIGURATOR}). The "
+            f"correction is about as large as the all-reduce that the table charges to a prefill: for "
+            f"large messages the engine has a faster one. What is reserved is what Qwen3-32B leaves unused on the same GPU",
             **H100,
         ),
     ),
@@ -102,9 +104,9 @@ RECIPES = {
             reserved_gb=UNUSED_GB,
             host_milliseconds=0.65,
             host_sequence_microseconds=4.0,
-            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). The host time is that of the fp8 "
-            "profile of the same model and engine. No bfloat16 points are known: at fp8 the sum charges 24 µs too "
-            "much to a prefilled token, most of it all-reduce, so that this prefill may be up to a third too slow",
+            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). The host time is that of the "
+            f"fp8 profile of the same model and engine. No bfloat16 points are known: at fp8 the sum "
+            f"charges 24 µs too much to a prefilled token, most of it all-reduce, so that this prefill may be up to a third too slow",
             **H100,
         ),
     ),
@@ -113,8 +115,8 @@ RECIPES = {
         FitOptions(
             model="meta-llama/Llama-3.1-8B",
             reserved_gb=UNUSED_GB,
-            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). With host time from TensorRT-LLM's 42 "
-            "points of this model, the only ones (0.54 ms and 9.2 µs), the sum meets their TPOT within 3.5% on average",
+            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). With host time from "
+            f"TensorRT-LLM's 42 points of this model, the only ones (0.54 ms and 9.2 µs), the sum meets their TPOT within 3.5% on average",
             **H100,
         ),
     ),
@@ -136,12 +138,16 @@ RECIPES = {
 A100 = "a100-llama-3.1-8b"
 
 
+@cache
+def tables_of(files: tuple[str, ...]) -> tuple[list[Table], list[dict[str, Any]]]:
+    """Read a recipe's files once."""
+    return read_tables([TABLES / file for file in files])
+
+
 def recipe_profile(name: str) -> EngineProfile:
     """Fit a profile by its recipe."""
     recipe = RECIPES[name]
-    tables, metas = read_tables([TABLES / file for file in recipe.files])
-    options = {field: getattr(recipe.options, field) for field in recipe.options.__slots__}
-    return fit_profile(tables, metas, FitOptions(**{**options, "name": name})).profile
+    return fit_profile(*tables_of(recipe.files), replace(recipe.options, name=name)).profile
 
 
 def a100_profile() -> EngineProfile:
@@ -173,12 +179,12 @@ def a100_profile() -> EngineProfile:
         max_sequences=limits.max_sequences,
         token_budget=limits.token_budget,
         source="Niyama's published batch-time model of Llama-3-8B (the shape of 3.1) on one A100 80GB (arXiv "
-        "2503.22562; figures only, its code's licence does not apply), refitted to the five coefficients; its "
-        "authors' engine, not vLLM, host time included. The KV capacity is arithmetic: 0.9 of 80 GiB, less "
-        "16.06 GB of weights and 1.69 GB for all else, at 131,072 bytes a token; limits are vLLM's defaults on an "
-        "A100. Against the H100 profile of the same model it decodes 2.2 to 2.6 and prefills 3.3 to 5.3 times "
-        "slower; splitwise's tables of Llama-2-70B say 1.5 and 2.0 to 2.8, so that an up-to-date engine is "
-        "likely faster than this",
+        "2503.22562; figures only, its code's licence does not apply), refitted to the five coefficients; "
+        "its authors' engine, not vLLM, host time included. The KV capacity is arithmetic: 0.9 of 80 GiB, "
+        "less 16.06 GB of weights and 1.69 GB for all else, at 131,072 bytes a token; limits are vLLM's "
+        "defaults on an A100. Against the H100 profile of the same model it decodes 2.2 to 2.6 and "
+        "prefills 3.3 to 5.3 times slower; splitwise's tables of Llama-2-70B say 1.5 and 2.0 to 2.8, so "
+        "that an up-to-date engine is likely faster than this",
         fit_error=fit.words + " of the published model; its own error is not known",
     )
 

@@ -1,4 +1,4 @@
-"""`presage engine`: runs one emulated engine; `fit` and `validate` make and judge the profile that times it."""
+"""`presage engine`: runs an emulated engine; `fit` and `validate` make and judge what times it."""
 
 from typing import Annotated
 

@@ -14,8 +14,8 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
     tables: Annotated[
         list[Path],
         typer.Argument(
-            help="Measured tables, told apart by their columns: per-layer times, single operations, end-to-end "
-            "points, splitwise's; their meta files; or folders of such."
+            help="Measured tables, told apart by their columns: per-layer times, single operations, "
+            "end-to-end points, splitwise's; their meta files; or folders of such."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The profile to write (YAML).")],
@@ -139,8 +139,5 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
         typer.echo(f"presage engine fit: warning: {warning}", err=True)
     typer.echo(f"{fitted.profile.name}: {fitted.profile.fit_error}")
     for point in fitted.points:
-        typer.echo(
-            f"  {point.prompt_tokens:6d} prompt {point.output_tokens:6d} output tokens {point.clients:4d} clients: "
-            f"TPOT {point.measured * 1e3:7.2f} ms measured {point.modelled * 1e3:7.2f} ms modelled {point.error:+.1%}"
-        )
+        typer.echo(f"  {point.words}")
     typer.echo(f"written to {output}")

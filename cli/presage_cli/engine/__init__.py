@@ -1,1 +1,1 @@
-"""Fitting engine profiles to measured tables, and holding them against real runs: what the commands are made of."""
+"""Fitting engine profiles to measured tables, and holding them against real runs."""

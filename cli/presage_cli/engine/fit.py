@@ -29,8 +29,8 @@ from presage_cli.engine.measurements import (
 from presage_cli.engine.options import FitOptions, Setting, setting_of
 from presage_cli.engine.tables import Table
 
-# Without end-to-end points: the mean of what vLLM's two sets of them give on an H100, 0.75 ms and 27.6 µs with
-# Qwen3-32B, 0.65 ms and 4.0 µs with Llama-3.1-70B. (docs/reference/engine-profiles.md)
+# Without end-to-end points: the mean of what vLLM's two sets of them give on an H100, 0.75 ms and 27.6 µs
+# with Qwen3-32B, 0.65 ms and 4.0 µs with Llama-3.1-70B. (docs/reference/engine-profiles.md)
 DEFAULT_OVERHEAD = Overhead(0.70e-3, 15.8e-6)
 
 
@@ -56,7 +56,7 @@ def fit_profile(tables: Sequence[Table], metas: Sequence[dict[str, Any]], option
     loop = closed_loop(tables, setting)
     points = loop.fits(limits.kv_capacity_tokens) if loop else None
     device = _device_samples(tables, setting, limits)
-    fit = fit_coefficients(device if device else _end_to_end_samples(tables, setting, points))
+    fit = fit_coefficients(device or _end_to_end_samples(tables, setting, points))
     extra = _overhead(options, fit, points) if device else Overhead(0.0)
     profile = EngineProfile(
         name=options.name or _name(setting),
@@ -93,8 +93,8 @@ def _end_to_end_samples(tables: Sequence[Table], setting: Setting, points: Close
     if not parts:
         kinds = ", ".join(sorted({table.kind.replace("_", " ") for table in tables}))
         raise ValueError(
-            f"the tables are of {kinds} times, which make no iteration: add attention and dense tables of layers, "
-            "or gemm, context and generation attention tables of operations"
+            f"the tables are of {kinds} times, which make no iteration: add attention and dense tables of "
+            "layers, or gemm, context and generation attention tables of operations"
         )
     return together(*parts)
 
@@ -136,8 +136,8 @@ def _overhead_words(
         else ""
     )
     return (
-        f"host time {whence}, {extra.per_iteration * 1e3:.2f} ms a step and {extra.per_sequence * 1e6:.1f} µs a "
-        f"sequence{correction}"
+        f"host time {whence}, {extra.per_iteration * 1e3:.2f} ms a step and {extra.per_sequence * 1e6:.1f} "
+        f"µs a sequence{correction}"
     )
 
 
@@ -159,7 +159,8 @@ def _error_words(
 def _warnings(tables: Sequence[Table], setting: Setting) -> tuple[str, ...]:
     if setting.tensor_parallel == 1 or not of_kind(tables, "attention") or of_kind(tables, "all_reduce"):
         return ()
-    return (
-        f"the tables of tensor-parallel degree {setting.tensor_parallel} have no all-reduce, and without its time "
-        "the profile is too fast: add an all-reduce table (num_gpus, message_size, latency in ms)",
+    warning = (
+        f"the tables of tensor-parallel degree {setting.tensor_parallel} have no all-reduce, and without its "
+        "time the profile is too fast: add an all-reduce table (num_gpus, message_size, latency in ms)"
     )
+    return (warning,)

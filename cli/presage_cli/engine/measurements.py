@@ -187,8 +187,8 @@ def _points(table: Table, setting: Setting) -> Floats:
     rows = rows.where([value not in {"", "None"} for value in rows.words("batch_size")])
     if not len(rows):
         raise TableError(
-            f"{table.path}: no row is of {setting.model}, tp_size {setting.tensor_parallel} and precision {wanted}: "
-            "change --model, --tp, --dtype, --system or --backend, or leave the file out"
+            f"{table.path}: no row is of {setting.model}, tp_size {setting.tensor_parallel} and precision "
+            f"{wanted}: change --model, --tp, --dtype, --system or --backend, or leave the file out"
         )
     for column, flag in (("backend", "--backend"), ("system", "--system")):
         if len(set(rows.words(column))) > 1:

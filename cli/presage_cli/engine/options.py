@@ -173,7 +173,7 @@ def setting_of(tables: Sequence[Table], metas: Sequence[dict[str, Any]], options
 def _device(tables: Sequence[Table]) -> str:
     named = {value for table in tables for value in table.words("device") if value}
     named |= {table.path.name for table in tables} if not named else set()
-    return sorted(named)[0]
+    return min(named)
 
 
 def _only(tables: Sequence[Table], columns: Sequence[str], flag: str) -> str:

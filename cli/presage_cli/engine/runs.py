@@ -77,7 +77,13 @@ def with_settings(profile: EngineProfile, settings: dict[str, Any], where: str) 
         if key in settings:
             blocks = _whole(settings[key], key, where)
             changed["kv_capacity_tokens"] = blocks * changed.get("block_tokens", profile.block_tokens)
-    return replace(profile, **changed)
+    return replace(
+        profile,
+        max_sequences=changed.get("max_sequences", profile.max_sequences),
+        token_budget=changed.get("token_budget", profile.token_budget),
+        block_tokens=changed.get("block_tokens", profile.block_tokens),
+        kv_capacity_tokens=changed.get("kv_capacity_tokens", profile.kv_capacity_tokens),
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

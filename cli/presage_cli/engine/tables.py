@@ -80,7 +80,8 @@ class Table:
             number = math.nan
         if not math.isfinite(number):
             raise TableError(
-                f"{self.path}: column {column!r} has {value!r} in data row {row + 1}: give a number or leave the row out"
+                f"{self.path}: column {column!r} has {value!r} in data row {row + 1}: give a number "
+                "or leave the row out"
             )
         return number
 

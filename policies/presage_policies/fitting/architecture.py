@@ -118,7 +118,7 @@ def kv_capacity(
     tokens = int(left // per_token) // 16 * 16
     if tokens < 16:  # noqa: PLR2004 - one block
         raise ValueError(
-            f"the weights take {shard / 1e9:.1f} GB of {memory_bytes * utilization / 1e9:.1f} GB a device and "
-            "leave no KV cache: raise the memory, the utilisation or the tensor-parallel degree"
+            f"the weights take {shard / 1e9:.1f} GB of {memory_bytes * utilization / 1e9:.1f} GB a device, "
+            "and leave no KV cache: raise the memory, the utilisation or the tensor-parallel degree"
         )
     return tokens

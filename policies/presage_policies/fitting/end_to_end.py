@@ -1,4 +1,4 @@
-"""What a load generator measured end to end, as mean iterations: to fit a profile, or to find its host's time.
+"""What a load generator measured end to end, as mean iterations: fits a profile, or finds its host's time.
 
 A closed loop of c clients keeps c sequences running. While one of them decodes, the others end and are
 replaced at the same rate, so that a mean iteration holds c decodes and a share of their prefills. (Ours.)
@@ -16,7 +16,7 @@ FULL = 0.95  # of the KV cache: beyond it sequences wait or are preempted and th
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClosedLoop:
-    """Measured points of equal requests: clients, tokens, and mean TTFT and TPOT in seconds; each shape [n]."""
+    """Points of equal requests: clients, tokens, and mean TTFT and TPOT in seconds; each of shape [n]."""
 
     clients: Floats
     prompt_tokens: Floats

@@ -1,4 +1,4 @@
-"""Which measured iterations an engine can run at all, and how often each occurs: what a fit has to be good at."""
+"""Which iterations an engine can run at all, and how often each occurs: what a fit has to be good at."""
 
 from dataclasses import dataclass
 

@@ -147,7 +147,7 @@ def _read_within(curve: Curve, positions: Floats) -> Floats:
 def _activations(
     tables: OperationTables, shape: Architecture, tensor_parallel: int, tokens: Floats
 ) -> Floats:
-    """Norms, rotary embedding and activation: bytes read and written, in 16 bits, and never less than a kernel."""
+    """Norms, rotary embedding and activation: bytes moved, in 16 bits, and never less than a kernel."""
     norms = 2 * 4 * shape.hidden
     rotary = 2 * (shape.heads + shape.kv_heads) * shape.head_dim / tensor_parallel
     gate = 3 * shape.intermediate / tensor_parallel
@@ -156,7 +156,7 @@ def _activations(
 
 
 def all_reduce_seconds(curves: Mapping[bool, Curve], message_bytes: Floats, tokens: Floats) -> Floats:
-    """Return the seconds of one all-reduce an iteration: captured in a graph for few tokens, else launched."""
+    """Return the seconds of each all-reduce: captured in a graph, or launched when tokens are many."""
     captured = curves.get(True) or curves[False]
     launched = curves.get(False) or curves[True]
     return np.where(tokens <= GRAPH_TOKENS, _read(captured, message_bytes), _read(launched, message_bytes))

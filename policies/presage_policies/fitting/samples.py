@@ -1,4 +1,4 @@
-"""Measured iterations in the terms of the time model: what every kind of table becomes before it is fitted."""
+"""Measured iterations in the terms of the time model: what any kind of table becomes before its fit."""
 
 from dataclasses import dataclass
 
