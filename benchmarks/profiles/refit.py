@@ -92,7 +92,8 @@ RECIPES = {
             correct_prefill=True,
             provenance=f"Operations: H100 SXM, vLLM 0.24; points: vLLM, fp8 ({AICONFIGURATOR}). The "
             f"correction is about as large as the all-reduce that the table charges to a prefill: for "
-            f"large messages the engine has a faster one. What is reserved is what Qwen3-32B leaves unused on the same GPU",
+            "large messages the engine has a faster one. What is reserved is what Qwen3-32B leaves unused on "
+            "the same GPU",
             **H100,
         ),
     ),
@@ -106,7 +107,8 @@ RECIPES = {
             host_sequence_microseconds=4.0,
             provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). The host time is that of the "
             f"fp8 profile of the same model and engine. No bfloat16 points are known: at fp8 the sum "
-            f"charges 24 µs too much to a prefilled token, most of it all-reduce, so that this prefill may be up to a third too slow",
+            "charges 24 µs too much to a prefilled token, most of it all-reduce, so that this prefill may be "
+            "up to a third too slow",
             **H100,
         ),
     ),
@@ -116,7 +118,8 @@ RECIPES = {
             model="meta-llama/Llama-3.1-8B",
             reserved_gb=UNUSED_GB,
             provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). With host time from "
-            f"TensorRT-LLM's 42 points of this model, the only ones (0.54 ms and 9.2 µs), the sum meets their TPOT within 3.5% on average",
+            "TensorRT-LLM's 42 points of this model, the only ones (0.54 ms and 9.2 µs), the sum meets their "
+            "TPOT within 3.5% on average",
             **H100,
         ),
     ),

@@ -40,8 +40,8 @@ def fit_coefficients(samples: Samples) -> Fit:
     """
     if len(samples.seconds) < FEWEST:
         raise ValueError(
-            f"{len(samples.seconds)} measured points lie within the engine's limits: {FEWEST} are needed; give "
-            "more, or raise its KV capacity, sequences or token budget"
+            f"{len(samples.seconds)} measured points lie within the engine's limits: {FEWEST} are needed; "
+            "give more, or raise its KV capacity, sequences or token budget"
         )
     fixed, prefilled, decoded, kv, attention = _non_negative_squares(_costs(samples.terms), samples)
     coefficients = IterationCoefficients(fixed, prefilled, decoded - prefilled, kv, attention)
