@@ -28,11 +28,11 @@ def of_kind(tables: Sequence[Table], kind: str) -> list[Table]:
 def kernel_tables(tables: Sequence[Table], setting: Setting) -> KernelTables:
     """Build the per-layer tables of the setting's tensor-parallel degree."""
     chosen = [table for table in tables if degree_of(table) in {None, setting.tensor_parallel}]
-    attention = np.concatenate([_attention(table) for table in _needed(chosen, "attention")])
+    sampling = of_kind(chosen, "per_sequence")
     return KernelTables(
-        attention,
-        {name: c for table in _needed(chosen, "dense") for name, c in _by_layer(table, "tokens").items()},
-        {n: c for table in of_kind(chosen, "per_sequence") for n, c in _by_layer(table, "sequences").items()},
+        _attention(_single(chosen, "attention")),
+        _by_layer(_single(chosen, "dense"), "tokens"),
+        _by_layer(_single(chosen, "per_sequence"), "sequences") if sampling else {},
         setting.layers,
         _layer_all_reduce(tables, setting),
     )
@@ -101,6 +101,16 @@ def _needed(tables: Sequence[Table], kind: str) -> list[Table]:
     if not found:
         raise ValueError(f"no table of {kind.replace('_', ' ')} times is among those given: add it")
     return found
+
+
+def _single(tables: Sequence[Table], kind: str) -> Table:
+    found = _needed(tables, kind)
+    if len(found) > 1:
+        raise ValueError(
+            f"{found[0].path} and {found[1].path} both have {kind.replace('_', ' ')} times of layers: give "
+            "one device's set of tables"
+        )
+    return found[0]
 
 
 def _attention(table: Table) -> Floats:

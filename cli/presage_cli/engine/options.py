@@ -96,7 +96,16 @@ class Setting:
     @property
     def architecture(self) -> Architecture:
         """The model's shape. Raises ValueError when it is neither given nor known."""
-        return self.options.architecture or architecture_of(self.model)
+        shape = self.options.architecture
+        if shape is None:
+            if not self.model:
+                raise ValueError("the tables do not name their model: give --model, or --architecture")
+            shape = architecture_of(self.model)
+        if shape.heads % self.tensor_parallel:
+            raise ValueError(
+                f"--tp is {self.tensor_parallel}, which does not divide {shape.heads} heads: give a divisor"
+            )
+        return shape
 
     @property
     def layers(self) -> int:
@@ -172,7 +181,7 @@ def setting_of(tables: Sequence[Table], metas: Sequence[dict[str, Any]], options
 
 def _device(tables: Sequence[Table]) -> str:
     named = {value for table in tables for value in table.words("device") if value}
-    named |= {table.path.name for table in tables} if not named else set()
+    named |= {table.path.name.split(".")[0] for table in tables} if not named else set()
     return min(named)
 
 

@@ -15,6 +15,7 @@ from presage_policies.fitting import Floats
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
+ENDINGS = (".csv", ".csv.gz", ".parquet", ".yaml", ".yml")
 
 KINDS: dict[str, tuple[str, ...]] = {  # a table's kind by the columns that it must have; first match wins
     "attention": ("prefill_chunk", "n_decode", "kv_decode", "time_us"),
@@ -87,11 +88,11 @@ class Table:
 
 
 def read_tables(paths: Sequence[Path]) -> tuple[list[Table], list[dict[str, Any]]]:
-    """Read tables and meta files (YAML or JSON); a folder stands for the files in it.
+    """Read tables and meta files (YAML or JSON); a folder stands for the tables and meta files in it.
 
     Meta files that lie beside a per-layer table, named alike, are read too.
     """
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
     tables: list[Table] = []
     metas: dict[Path, dict[str, Any]] = {}
     for file in files:
@@ -104,6 +105,10 @@ def read_tables(paths: Sequence[Path]) -> tuple[list[Table], list[dict[str, Any]
         if beside is not None and beside not in metas:
             metas[beside] = _meta(beside)
     return tables, list(metas.values())
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.name.endswith(ENDINGS)]
 
 
 def read_table(path: Path) -> Table:

@@ -53,6 +53,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
+    "llama2-70b": Architecture(80, 8192, 64, 8, 128, 28672, 32000),
     "llama-2-70b": Architecture(80, 8192, 64, 8, 128, 28672, 32000),
     "llama-3-8b": Architecture(32, 4096, 32, 8, 128, 14336, 128256),
     "llama-3-70b": Architecture(80, 8192, 64, 8, 128, 28672, 128256),
