@@ -27,7 +27,10 @@ class SeasonalLevel(Statistical):
     def paths(self, values: Floats, origins: NDArray[np.int64], steps: int, window_seconds: float) -> Floats:
         """Return a season ago times the level at each origin."""
         season = self._season(window_seconds)
-        return np.stack([self._path(values[:origin], steps, season) for origin in origins])
+        needed = (SEASONS_BACK + -(-steps // season)) * season + LEVEL_WINDOWS + 2
+        return np.stack(
+            [self._path(values[max(0, origin - needed) : origin], steps, season) for origin in origins]
+        )
 
     def _path(self, values: Floats, steps: int, season: int) -> Floats:
         shape = _smoothed(values)
