@@ -76,7 +76,7 @@ RECIPES = {
             f"use ({AICONFIGURATOR}). The KV capacity is inferred from the TTFT of five more points, where "
             f"the cache overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 "
             f"GB a device less 32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on "
-            f"those points throughput is modelled up to 10% too high. Limits are vLLM's defaults on an H100",
+            "those points throughput is modelled 2 to 14% too high. Limits are vLLM's defaults on an H100",
             **H100,
         ),
     ),
