@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
@@ -53,7 +54,7 @@ class Tables:
         return _column(self.path(name), column)
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """Return the names of a table's columns. Raises ScenarioError for what is no parquet."""
+        """Return the names of a table's columns. Raises ScenarioError for what is no table."""
         return _columns(self.path(name))
 
     def lists(self, name: str, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -62,19 +63,26 @@ class Tables:
 
 
 def _columns(path: Path) -> tuple[str, ...]:
+    return tuple(_table(path).column_names)
+
+
+@lru_cache(maxsize=8)
+def _table(path: Path) -> pyarrow.Table:
     try:
-        return tuple(pyarrow.parquet.read_schema(path).names)
+        if path.suffix == ".csv":
+            return pyarrow.csv.read_csv(path)
+        return pyarrow.parquet.read_table(path)
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read: {error.strerror or error}") from error
     except pyarrow.ArrowInvalid as error:
-        raise ScenarioError(f"{path} is no parquet: {error}") from error
+        raise ScenarioError(f"{path} is neither parquet nor CSV: {error}") from error
 
 
 @lru_cache(maxsize=32)
 def _column(path: Path, column: str) -> Floats | None:
     if column not in _columns(path):
         return None
-    values = pyarrow.parquet.read_table(path, columns=[column])[column].to_numpy()
+    values = _table(path)[column].to_numpy()
     if not np.issubdtype(values.dtype, np.number):
         raise ScenarioError(f"{path}: column {column!r} holds {values.dtype}: it must hold numbers")
     return np.asarray(values, dtype=np.float64)
@@ -84,7 +92,7 @@ def _column(path: Path, column: str) -> Floats | None:
 def _lists(path: Path, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     if column not in _columns(path):
         return None
-    lists = pyarrow.parquet.read_table(path, columns=[column])[column].combine_chunks()
+    lists = _table(path)[column].combine_chunks()
     counts = np.asarray(lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
     values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.int64)
     return np.concatenate([[0], np.cumsum(counts)]), values

@@ -21,6 +21,7 @@ from presage_simulator.workload import PrefixBlocks, SLOClass, Workload
 Floats = NDArray[np.float64]
 
 THOUSAND = 1000.0
+EDGE = 1e-9  # a slice of exactly n windows has n, whatever floats make of it
 UNITS = {"RequestsPerSecond": 1.0, "RequestsPerMinute": 1 / 60}
 CLIENT_COLUMNS = ("client", "user_id", "session_id")
 STREAMS = {"instants": 0, "lengths": 1, "classes": 2, "past instants": 3, "past lengths": 4}
@@ -36,6 +37,15 @@ class Load:
     workload: Workload
     seconds: float
     history: TokenSeries
+
+    @property
+    def demand(self) -> Floats:
+        """Tokens (prompt and output) that arrive per second, one rate a window of the history's length."""
+        window, requests = self.history.window_seconds, self.workload
+        windows = int(np.ceil(self.seconds / window - EDGE))
+        tokens = requests.prompt_tokens + requests.output_tokens
+        index = np.minimum((requests.at // window).astype(np.int64), windows - 1)
+        return np.bincount(index, tokens, windows) / window
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class _Source:
     def end(self) -> float:
         """Second at which the slice ends."""
         if self.spec.trace is not None:
-            times = self.tables.column(self.spec.trace.path, "t")
+            times = self.tables.column(self.spec.trace.path, self.spec.trace.time)
             last = float(np.nextafter(times[-1], np.inf)) if len(times) else 0.0
         else:
             last = float(self._rates()[0][-1])
@@ -118,9 +128,11 @@ class _Source:
     def rows(self, begin: float, end: float) -> slice:
         """Return the rows of a trace within [begin, end)."""
         assert self.spec.trace is not None
-        times = self.tables.column(self.spec.trace.path, "t")
+        times = self.tables.column(self.spec.trace.path, self.spec.trace.time)
         if (np.diff(times) < 0).any():
-            raise ScenarioError(f"{self.spec.trace.path}: t must not fall from row to row; sort the table")
+            raise ScenarioError(
+                f"{self.spec.trace.path}: times must not fall from row to row; sort the table"
+            )
         first, last = np.searchsorted(times, [begin, end])
         return slice(int(first), int(last))
 
@@ -129,7 +141,7 @@ class _Source:
         path = self.spec.trace.path
         prompt, output = (self.tables.column(path, f"{kind}_tokens")[rows] for kind in ("prompt", "output"))
         return _Requests(
-            self.tables.column(path, "t")[rows],
+            self.tables.column(path, self.spec.trace.time)[rows],
             np.maximum(1, prompt).astype(np.int32),
             np.maximum(1, output).astype(np.int32),
         )
@@ -138,22 +150,25 @@ class _Source:
         """Return the windows' edges (s), shape [windows + 1], and their rates (requests/s)."""
         spec = self.spec
         if spec.stages is not None:
-            edges = np.cumsum(np.array([0.0, *(stage.seconds for stage in spec.stages)]))
+            seconds = [stage.seconds for stage in spec.stages]
+            edges = np.concatenate([np.zeros(1), np.cumsum(seconds, dtype=np.float64)])
             return edges, np.array([stage.requests_per_second for stage in spec.stages])
         if spec.recorded is not None:
             rates = np.array(spec.recorded.requests_per_second)
-            return np.arange(len(rates) + 1) * spec.recorded.window_seconds, rates
+            return np.arange(len(rates) + 1, dtype=np.float64) * spec.recorded.window_seconds, rates
         return self._series()
 
     def _series(self) -> tuple[Floats, Floats]:
         series = self.spec.series
         assert series is not None
         assert self.spec.lengths is not None
-        starts = self.tables.column(series.path, "t")
+        starts = self.tables.column(series.path, series.time)
         rates = self.tables.column(series.path, series.column)
         steps = np.diff(starts)
         if len(steps) == 0 or steps[0] <= 0 or not np.allclose(steps, steps[0]):
-            raise ScenarioError(f"{series.path}: t must rise in equal steps, over at least two rows")
+            raise ScenarioError(
+                f"{series.path}: {series.time} must rise in equal steps, over at least two rows"
+            )
         if not (rates >= 0).all():
             raise ScenarioError(f"{series.path}: {series.column} must hold rates of 0 or more in every row")
         if series.unit == "TokensPerSecond":

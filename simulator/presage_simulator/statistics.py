@@ -4,6 +4,7 @@ Every system meets the same requests under a seed, so differences are taken seed
 to all systems alike falls out of them (common random numbers).
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ def paired(runs: Sequence[Metrics], baseline: Sequence[Metrics]) -> dict[str, di
             "relative": Estimate.of([(own - other) / abs(other) for own, other in both if other]),
         }
     return differences
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """Return a result's text: keys sorted, the same bytes for the same document."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def rounded(value: float) -> float:

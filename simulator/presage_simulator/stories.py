@@ -7,6 +7,7 @@ from presage_policies.scaling import Decision
 
 from presage_simulator.metrics import Fates
 from presage_simulator.results import Outcome, ReplicaSteps
+from presage_simulator.sources import Load
 from presage_simulator.systems import ForecastTrack
 from presage_simulator.workload import Floats, Longs
 
@@ -26,6 +27,8 @@ class Story:
     e2e: Floats  # s
     replicas: ReplicaSteps
     decisions: tuple[tuple[float, Decision], ...]
+    window_seconds: float
+    demand: Floats  # tokens/s a window
     forecast_at: Floats  # s, start of the window
     forecast_p50: Floats  # tokens/s, made as the window began
     forecast_p90: Floats
@@ -43,11 +46,11 @@ class Story:
         return tuple(recent or known[-1:])
 
 
-def story_of(outcome: Outcome, told: Fates, seconds: float, forecasts: ForecastTrack | None) -> Story:
-    """Summarise one service's run over a slice of so many seconds."""
-    minutes = int(np.ceil(seconds / BIN_SECONDS))
+def story_of(outcome: Outcome, told: Fates, load: Load, forecasts: ForecastTrack | None) -> Story:
+    """Summarise one service's run over its load."""
+    minutes = int(np.ceil(load.seconds / BIN_SECONDS))
     minute = np.minimum((outcome.workload.at // BIN_SECONDS).astype(np.int64), minutes - 1)
-    at, middle, high = _forecast(forecasts, seconds)
+    at, middle, high = _forecast(forecasts, load.seconds)
     return Story(
         arrivals=np.bincount(minute, minlength=minutes),
         missed=np.bincount(minute[~told.met], minlength=minutes),
@@ -57,6 +60,8 @@ def story_of(outcome: Outcome, told: Fates, seconds: float, forecasts: ForecastT
         e2e=_quantiles(told.e2e),
         replicas=outcome.replicas,
         decisions=_turns(outcome.decisions),
+        window_seconds=load.history.window_seconds,
+        demand=load.demand,
         forecast_at=at,
         forecast_p50=middle,
         forecast_p90=high,

@@ -109,8 +109,9 @@ class ScalingSpec(Part):
     max_replicas: Annotated[int, Field(ge=1)] | None = None
     """Most replicas. Left out: the pool's."""
 
-    behavior: BehaviorSpec = BehaviorSpec()
-    """Limits on the speed of change."""
+    behavior: BehaviorSpec | None = None
+    """Limits on the speed of change. Left out: the policy's own where it states some, else those of
+    autoscaling/v2."""
 
     interval_seconds: Positive = 15.0
     """Time between two decisions."""

@@ -15,7 +15,7 @@ RateUnit = Literal["RequestsPerSecond", "RequestsPerMinute", "TokensPerSecond"]
 
 
 class TraceSpec(Part):
-    """A parquet of single requests: columns `t` (s), `prompt_tokens`, `output_tokens`.
+    """A table (parquet or CSV) of single requests: `t` (s), `prompt_tokens`, `output_tokens`, sorted by `t`.
 
     Used when present: `hash_ids` (prefix blocks), and as the client `client`, `user_id` or `session_id`.
     """
@@ -23,15 +23,21 @@ class TraceSpec(Part):
     path: DataPath
     """Relative to the scenario file, or `data:traces/x.parquet` for the data folder."""
 
+    time: str = "t"
+    """The column of seconds."""
+
     block_tokens: Tokens = 512
     """Prompt tokens that one of `hash_ids` stands for."""
 
 
 class SeriesSpec(Part):
-    """A parquet of rates in equal windows: column `t` (s, start of the window) and one of rates."""
+    """A table (parquet or CSV) of rates in equal windows: `t` (s, start of the window) and one of rates."""
 
     path: DataPath
     """Relative to the scenario file, or `data:traces/x.parquet` for the data folder."""
+
+    time: str = "t"
+    """The column of seconds."""
 
     column: str
     """The column of rates."""

@@ -1,0 +1,1 @@
+"""`presage simulate`: systems from policies and predictors, runs with progress, a table and a report."""
