@@ -9,6 +9,7 @@ from presage_policies.engine.stratified import StratifiedTime
 
 from presage_simulator.iterations import engine
 
+Routing = Literal["RoundRobin", "Random", "LeastPrefill"]
 OrderName = Literal["FCFS", "EDF", "SRPF", "LeastSlack", "Hybrid"]
 ORDERS: dict[OrderName, int] = {
     "FCFS": engine.FIRST_COME,
@@ -62,7 +63,7 @@ class Deployment:
     """
 
     groups: tuple[Group, ...]
-    routing: Literal["RoundRobin", "Random", "LeastPrefill"] = "RoundRobin"
+    routing: Routing = "RoundRobin"
     alpha_idle: float = niyama.ALPHA_IDLE
     alpha_loaded: float = niyama.ALPHA_LOADED
     loaded_seconds: float = 3.0

@@ -33,7 +33,7 @@ def srpt_response(load: float) -> float:
 
 
 def sprpt_response(load: float) -> float:
-    """Return the mean response of M/M/1 under SPRPT, in mean services (policy: arXiv 1902.00732; derivation: ours).
+    """Return the mean response of M/M/1 under SPRPT, in mean services (arXiv 1902.00732; derived here).
 
     Predictions are exponential with the true size as mean: density g(x, y) = exp(-x - y/x)/x. With
     Kₙ(y) = ∫₀^∞ xⁿ·exp(-x - y/x)dx, a request predicted y waits
