@@ -72,11 +72,12 @@ RECIPES = {
             system="h100_sxm",
             backend="vllm",
             kv_capacity_tokens=280_000,
+            correct_prefill=True,
             provenance="Operations: H100 SXM, vLLM 0.24; points: vLLM 0.12, at most 95% of the KV cache in "
             f"use ({AICONFIGURATOR}). The KV capacity is inferred from the TTFT of five more points, where "
-            f"the cache overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 "
-            f"GB a device less 32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on "
-            "those points throughput is modelled 2 to 14% too high. Limits are vLLM's defaults on an H100",
+            "the cache overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 GB a "
+            "device less 32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on those "
+            "points throughput is modelled 2 to 14% too high. Limits are vLLM's defaults on an H100",
             **H100,
         ),
     ),
@@ -90,10 +91,8 @@ RECIPES = {
             backend="vllm",
             reserved_gb=UNUSED_GB,
             correct_prefill=True,
-            provenance=f"Operations: H100 SXM, vLLM 0.24; points: vLLM, fp8 ({AICONFIGURATOR}). The "
-            f"correction is about as large as the all-reduce that the table charges to a prefill: for "
-            "large messages the engine has a faster one. What is reserved is what Qwen3-32B leaves unused on "
-            "the same GPU",
+            provenance=f"Operations: H100 SXM, vLLM 0.24; points: vLLM, fp8 ({AICONFIGURATOR}). What is "
+            "reserved is what Qwen3-32B leaves unused on the same GPU",
             **H100,
         ),
     ),
@@ -103,12 +102,12 @@ RECIPES = {
             model="meta-llama/Llama-3.1-70B",
             tensor_parallel=4,
             reserved_gb=UNUSED_GB,
-            host_milliseconds=0.65,
-            host_sequence_microseconds=4.0,
+            host_milliseconds=0.72,
+            host_sequence_microseconds=17.8,
             provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). The host time is that of the "
-            f"fp8 profile of the same model and engine. No bfloat16 points are known: at fp8 the sum "
-            "charges 24 µs too much to a prefilled token, most of it all-reduce, so that this prefill may be "
-            "up to a third too slow",
+            "fp8 profile of the same model and engine. No bfloat16 points of this model are known, so that a "
+            "prefilled token is not corrected: at fp8 the sum is 23% too high for it, at bfloat16 with "
+            "Qwen3-32B 10% too low",
             **H100,
         ),
     ),
@@ -117,9 +116,12 @@ RECIPES = {
         FitOptions(
             model="meta-llama/Llama-3.1-8B",
             reserved_gb=UNUSED_GB,
-            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). With host time from "
-            "TensorRT-LLM's 42 points of this model, the only ones (0.54 ms and 9.2 µs), the sum meets their "
-            "TPOT within 3.5% on average",
+            host_milliseconds=0.75,
+            host_sequence_microseconds=26.5,
+            provenance=f"Operations: H100 SXM, vLLM 0.24 ({AICONFIGURATOR}). The host time is the mean of "
+            "what the two sets of end-to-end points of the same engine and GPU give, of Qwen3-32B and "
+            "Llama-3.1-70B. With that of TensorRT-LLM's 42 points of this model, the only ones (0.54 ms and "
+            "9.2 µs), the sum meets their TPOT within 3.5% on average",
             **H100,
         ),
     ),

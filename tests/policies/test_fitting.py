@@ -110,10 +110,10 @@ def test_layers_make_iterations() -> None:
 
 
 def test_layers_pay_for_tensor_parallelism() -> None:
-    """Two all-reduces a layer are added, of so many bytes a token."""
+    """Two all-reduces a layer are added, of so many elements a token."""
     line = (np.array([0.0, 1e9]), np.array([1e-5, 1e-5 + 1e-2]))
     plain, parallel = (
-        layer_samples(kernel_tables(3, reduce), LIMITS) for reduce in (None, AllReduce({True: line}, 8192.0))
+        layer_samples(kernel_tables(3, reduce), LIMITS) for reduce in (None, AllReduce({True: line}, 8192))
     )
     added = parallel.seconds - plain.seconds
     assert added == pytest.approx(2 * 3 * (1e-5 + plain.terms[:, 1] * 8192 * 1e-11))
@@ -138,7 +138,7 @@ SHAPE = Architecture(4, 64, 8, 4, 8, 128, 256)
 
 
 def operation_tables(*, reduce: bool = True) -> OperationTables:
-    """Return tables of a device at 1 TFLOP/s and 1 GB/s of KV, with an all-reduce of 1 GB/s."""
+    """Return tables of a device at 1 TFLOP/s, 10⁹ tokens/s of KV and 10⁹ elements/s of all-reduce."""
     rows = np.array([1.0, 64.0, 4096.0])
     widths = (16, 64, 256, 512)
     gemm = {(n, k): (rows, 2 * n * k * rows * 1e-12) for n in widths for k in widths}
@@ -166,7 +166,7 @@ def test_tensor_parallelism_divides_products_and_adds_an_all_reduce() -> None:
         fit_coefficients(operation_samples(operation_tables(), SHAPE, degree, LIMITS)).coefficients
         for degree in (1, 2)
     )
-    reduced = SHAPE.layers * 2 * SHAPE.hidden * 2 * 1e-9
+    reduced = SHAPE.layers * 2 * SHAPE.hidden * 1e-9
     assert two.per_token == pytest.approx(one.per_token / 2 + reduced, rel=2e-2)
     with pytest.raises(ValueError, match="all-reduce table"):
         operation_samples(operation_tables(reduce=False), SHAPE, 2, LIMITS)
@@ -198,6 +198,9 @@ def test_end_to_end_points_give_the_overhead() -> None:
     corrected = Overhead(1e-3, 2e-5, -1e-5)
     found = overhead(TRUE, closed_loop(corrected.added_to(TRUE)).decoding(), correct_prefill=True)
     assert astuple(found) == pytest.approx(astuple(corrected), abs=1e-8)
+    whole = overhead(TRUE, closed_loop(Overhead(1e-3, 2e-5).added_to(TRUE)).decoding(), step_only=True)
+    assert whole.per_sequence == 0
+    assert 1e-3 < whole.per_iteration < 1e-3 + 2e-5 * 64
     with pytest.raises(ValueError, match="no end-to-end point"):
         overhead(TRUE, closed_loop(TRUE).fits(10).decoding())
 

@@ -49,6 +49,10 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
             help="Let end-to-end points correct a prefilled token's time too.", rich_help_panel=FITTED
         ),
     ] = False,
+    host_step_only: Annotated[
+        bool,
+        typer.Option(help="Charge all of the host's time to the iteration.", rich_help_panel=FITTED),
+    ] = False,
     memory_bandwidth_gbs: Annotated[
         float,
         typer.Option(
@@ -124,6 +128,7 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
             host_milliseconds=host_ms,
             host_sequence_microseconds=host_sequence_us,
             correct_prefill=correct_prefill,
+            host_step_only=host_step_only,
             memory_bandwidth_gbs=memory_bandwidth_gbs,
             system=system,
             backend=backend,

@@ -29,9 +29,9 @@ from presage_cli.engine.measurements import (
 from presage_cli.engine.options import FitOptions, Setting, setting_of
 from presage_cli.engine.tables import Table
 
-# Without end-to-end points: the mean of what vLLM's two sets of them give on an H100, 0.75 ms and 27.6 µs
-# with Qwen3-32B, 0.65 ms and 4.0 µs with Llama-3.1-70B. (docs/reference/engine-profiles.md)
-DEFAULT_OVERHEAD = Overhead(0.70e-3, 15.8e-6)
+# Without end-to-end points: what the only bfloat16 points of vLLM (Qwen3-32B on two H100) give when all
+# of the host's time is charged to the step, 2.0 ms. (docs/reference/engine-profiles.md)
+DEFAULT_OVERHEAD = Overhead(2e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _overhead(options: FitOptions, fit: Fit, points: ClosedLoop | None) -> Overh
         )
     if points is None:
         return DEFAULT_OVERHEAD
-    return overhead(fit.coefficients, points.decoding(), correct_prefill=options.correct_prefill)
+    return overhead(fit.coefficients, points.decoding(), **options.overhead_terms)
 
 
 def _name(setting: Setting) -> str:
@@ -149,7 +149,7 @@ def _error_words(
         mean = sum(abs(error.error) for error in errors) / len(errors)
         worst = max(abs(error.error) for error in errors)
         words += f"; TPOT of {len(errors)} end-to-end points {mean:.1%} (worst {worst:.1%}"
-        left_out = crossed_error(fit.coefficients, crossed, options.correct_prefill) if crossed else None
+        left_out = crossed_error(fit.coefficients, crossed, options.overhead_terms) if crossed else None
         if left_out is not None:
             words += f"; {left_out:.1%} at prompt lengths that the host time was not fitted to"
         words += ")"

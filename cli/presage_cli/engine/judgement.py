@@ -1,5 +1,6 @@
 """How well a profile meets what was measured end to end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from presage_policies.engine import IterationCoefficients
@@ -47,10 +48,12 @@ def point_errors(coefficients: IterationCoefficients, points: ClosedLoop) -> tup
     )
 
 
-def crossed_error(device: IterationCoefficients, points: ClosedLoop, correct_prefill: bool) -> float | None:
+def crossed_error(
+    device: IterationCoefficients, points: ClosedLoop, terms: Mapping[str, bool]
+) -> float | None:
     """Return the mean absolute TPOT error of points whose prompt length the overhead was not fitted to.
 
-    None when all points have one prompt length.
+    `terms` says which terms the overhead has (see `overhead`). None when all points have one prompt length.
     """
     lengths = sorted(set(points.prompt_tokens))
     if len(lengths) == 1:
@@ -59,6 +62,6 @@ def crossed_error(device: IterationCoefficients, points: ClosedLoop, correct_pre
     total = 0.0
     for length in lengths:
         held = points.prompt_tokens == length
-        extra = overhead(device, samples.where(~held), correct_prefill=correct_prefill)
+        extra = overhead(device, samples.where(~held), **terms)
         total += judged(extra.added_to(device), samples.where(held)).error * int(held.sum())
     return total / len(samples.seconds)

@@ -50,7 +50,10 @@ def operation_tables(tables: Sequence[Table], setting: Setting) -> OperationTabl
 
 
 def all_reduce_curves(tables: Sequence[Table], setting: Setting) -> dict[bool, Curve] | None:
-    """Return the all-reduce curves (captured in a graph or launched) between that many devices, if any."""
+    """Return the all-reduce curves (captured in a graph or launched) between that many devices, if any.
+
+    The tables' `message_size` counts elements, as their own reader (aiconfigurator) does, not bytes.
+    """
     curves: dict[bool, Curve] = {}
     for table in of_kind(tables, "all_reduce"):
         if setting.tensor_parallel not in table.numbers("num_gpus"):
@@ -139,7 +142,7 @@ def _layer_all_reduce(tables: Sequence[Table], setting: Setting) -> AllReduce | 
     if setting.tensor_parallel == 1:
         return None
     curves = all_reduce_curves(tables, setting)
-    return AllReduce(curves, 2.0 * setting.architecture.hidden) if curves else None
+    return AllReduce(curves, setting.architecture.hidden) if curves else None
 
 
 def _products(tables: Sequence[Table], setting: Setting) -> dict[tuple[int, int], Curve]:

@@ -51,11 +51,17 @@ class FitOptions:
     host_milliseconds: float | None = None
     host_sequence_microseconds: float | None = None
     correct_prefill: bool = False
+    host_step_only: bool = False
     memory_bandwidth_gbs: float = 2700.0
     system: str | None = None
     backend: str | None = None
     hardware: str | None = None
     provenance: str = ""
+
+    @property
+    def overhead_terms(self) -> dict[str, bool]:
+        """Which terms the overhead has that end-to-end points give."""
+        return {"correct_prefill": self.correct_prefill, "step_only": self.host_step_only}
 
     @property
     def host_given(self) -> bool:

@@ -115,10 +115,17 @@ class Overhead:
         )
 
 
-def overhead(device: IterationCoefficients, measured: Samples, *, correct_prefill: bool = False) -> Overhead:
+def overhead(
+    device: IterationCoefficients,
+    measured: Samples,
+    *,
+    correct_prefill: bool = False,
+    step_only: bool = False,
+) -> Overhead:
     """Return the overhead that explains best what end-to-end points take beyond the device's iterations.
 
-    Least squares of the relative error; the host's terms are not negative. Raises ValueError without points.
+    Least squares of the relative error; the host's terms are not negative. `step_only` charges all of the
+    host's time to the iteration. Raises ValueError without points.
     """
     if not len(measured.seconds):
         raise ValueError("no end-to-end point fits the KV cache: give more of them, or the host time itself")
@@ -128,7 +135,8 @@ def overhead(device: IterationCoefficients, measured: Samples, *, correct_prefil
     columns = np.concatenate([host, prefilled], axis=1) / measured.seconds[:, None]
     always = (2,) if correct_prefill else ()
     best, least = Overhead(0.0), np.inf
-    for chosen in ((0, 1), (0,), (1,), ()):  # of the host's terms, those that may be above zero
+    sets: tuple[tuple[int, ...], ...] = ((0,), ()) if step_only else ((0, 1), (0,), (1,), ())
+    for chosen in sets:  # of the host's terms, those that may be above zero
         used = [*chosen, *always]
         part, *_ = np.linalg.lstsq(columns[:, used], missing, rcond=None)
         left = float(np.sum((columns[:, used] @ part - missing) ** 2))

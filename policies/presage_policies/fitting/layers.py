@@ -20,10 +20,10 @@ NEEDED: tuple[str, ...] = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AllReduce:
-    """What tensor parallelism adds to each half of a layer: curves over bytes, and a token's bytes."""
+    """What tensor parallelism adds to half a layer: curves over a message's elements, and a token's."""
 
     curves: Mapping[bool, Curve]
-    token_bytes: float
+    token_elements: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +71,6 @@ def _iteration_seconds(tables: KernelTables, rows: Floats) -> Floats:
         once += np.interp(sequences, *curve)
     seconds = (tables.layers * layer + once) * 1e-6
     if tables.all_reduce:
-        message = tokens * tables.all_reduce.token_bytes
+        message = tokens * tables.all_reduce.token_elements
         seconds += tables.layers * 2 * all_reduce_seconds(tables.all_reduce.curves, message, tokens)
     return np.asarray(seconds, dtype=float)

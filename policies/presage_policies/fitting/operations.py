@@ -29,7 +29,7 @@ class OperationTables:
 
     `gemm[(n, k)]` is a curve over rows m; `prefill` a curve over the prompt's tokens (one sequence, nothing
     cached); `decode[batch]` a curve over the context of each of `batch` sequences; `all_reduce[graph]` a
-    curve over the bytes of a message, as captured in a graph or launched. The attention curves are of the
+    curve over the elements of a message, as captured in a graph or launched. The attention curves are of the
     device's share of the heads.
     """
 
@@ -69,7 +69,7 @@ def _iteration_seconds(
     layer += _prefill_attention(tables.prefill, chunk, context) + _decode_attention(tables, decodes, kv_each)
     layer += _activations(tables, shape, tensor_parallel, tokens)
     if tensor_parallel > 1 and tables.all_reduce:
-        layer += 2 * all_reduce_seconds(tables.all_reduce, tokens * shape.hidden * 2, tokens)
+        layer += 2 * all_reduce_seconds(tables.all_reduce, tokens * shape.hidden, tokens)
     output = _product(tables.gemm, shape.vocabulary / tensor_parallel, shape.hidden, sequences)
     return np.asarray(shape.layers * layer + output, dtype=float)
 
@@ -155,8 +155,8 @@ def _activations(
     return np.asarray(PASSES * KERNEL_SECONDS + moved, dtype=float)
 
 
-def all_reduce_seconds(curves: Mapping[bool, Curve], message_bytes: Floats, tokens: Floats) -> Floats:
+def all_reduce_seconds(curves: Mapping[bool, Curve], elements: Floats, tokens: Floats) -> Floats:
     """Return the seconds of each all-reduce: captured in a graph, or launched when tokens are many."""
     captured = curves.get(True) or curves[False]
     launched = curves.get(False) or curves[True]
-    return np.where(tokens <= GRAPH_TOKENS, _read(captured, message_bytes), _read(launched, message_bytes))
+    return np.where(tokens <= GRAPH_TOKENS, _read(captured, elements), _read(launched, elements))
