@@ -156,7 +156,7 @@ def test_operations_and_points_make_a_profile(tmp_path: Path) -> None:
     generation = [(b, 1, s, 8, 4, 64, 0.001 + 1e-8 * b * s) for b in (1, 64, 256) for s in (1, 16384)]
     attention = "batch_size,isl,step,num_heads,num_key_value_heads,head_dim,latency"
     tables = [
-        write(tmp_path / "products.csv", "m,n,k,latency", gemm),
+        write(tmp_path / "products.csv", "m,n,k,latency,gemm_dtype", [(*row, "float16") for row in gemm]),
         write(tmp_path / "context.csv", attention, context),
         write(tmp_path / "generation.csv", attention, generation),
     ]

@@ -148,7 +148,7 @@ def _layer_all_reduce(tables: Sequence[Table], setting: Setting) -> AllReduce | 
 def _products(tables: Sequence[Table], setting: Setting) -> dict[tuple[int, int], Curve]:
     least: dict[tuple[int, int], dict[float, float]] = {}
     for table in tables:
-        rows = table.matching("gemm_dtype", setting.options.dtype)
+        rows = _of_type(table, "gemm_dtype", setting.options.dtype)
         columns = (rows.numbers(name) for name in ("m", "n", "k", "latency"))
         for m, n, k, latency in zip(*columns, strict=True):
             times = least.setdefault((int(n), int(k)), {})
@@ -180,9 +180,16 @@ def _heads(table: Table, setting: Setting) -> Table:
     """Return the rows of the device's share of the heads, without a sliding window."""
     shape, degree = setting.architecture, setting.tensor_parallel
     rows = table.matching("head_dim", float(shape.head_dim)).matching("window_size", 0.0)
-    rows = rows.matching("kv_cache_dtype", setting.options.kv_dtype)
+    rows = _of_type(rows, "kv_cache_dtype", setting.options.kv_dtype)
     rows = rows.matching("num_heads", float(shape.heads // degree))
     return rows.matching("num_key_value_heads", float(max(1, shape.kv_heads // degree)))
+
+
+def _of_type(table: Table, column: str, wanted: str) -> Table:
+    """Return the rows of a number format; of the two of 16 bits one stands in for the other."""
+    there = set(table.words(column))
+    other = {"bfloat16": "float16", "float16": "bfloat16"}.get(wanted, wanted)
+    return table.matching(column, other if wanted not in there and other in there else wanted)
 
 
 def _ascending(times: dict[float, float]) -> Curve:

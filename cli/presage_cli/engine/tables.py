@@ -63,8 +63,8 @@ class Table:
         return Table(self.path, self.kind, picked)
 
     def matching(self, column: str, wanted: str | float | None) -> "Table":
-        """Return the rows whose value is the wanted one; all when nothing is wanted or no such column is."""
-        if wanted is None or column not in self.columns:
+        """Return the rows whose value is the wanted one; all when nothing is wanted or no value is there."""
+        if wanted is None or all(value in {None, ""} for value in self.columns.get(column, ())):
             return self
         kept = self.where([_alike(value, wanted) for value in self.columns[column]])
         if not len(kept):
