@@ -77,7 +77,7 @@ RECIPES = {
             f"use ({AICONFIGURATOR}). The KV capacity is inferred from the TTFT of five more points, where "
             "the cache overflows (4,096 prompt tokens, 64 and 128 clients), and agrees with 0.9 of 85.5 GB a "
             "device less 32.8 GB of weights and 7.5 GB for all else, at 131,072 bytes a token; on those "
-            "points throughput is modelled 2 to 14% too high. Limits are vLLM's defaults on an H100",
+            "points throughput is modelled 3 to 14% too high. Limits are vLLM's defaults on an H100",
             **H100,
         ),
     ),
@@ -187,8 +187,8 @@ def a100_profile() -> EngineProfile:
         "2503.22562; figures only, its code's licence does not apply), refitted to the five coefficients; "
         "its authors' engine, not vLLM, host time included. The KV capacity is arithmetic: 0.9 of 80 GiB, "
         "less 16.06 GB of weights and 1.69 GB for all else, at 131,072 bytes a token; limits are vLLM's "
-        "defaults on an A100. Against the H100 profile of the same model it decodes 2.2 to 2.6 and "
-        "prefills 3.3 to 5.3 times slower; splitwise's tables of Llama-2-70B say 1.5 and 2.0 to 2.8, so "
+        "defaults on an A100. Against the H100 profile of the same model it decodes 2.1 to 2.5 and "
+        "prefills 3.1 to 4.1 times slower; splitwise's tables of Llama-2-70B say 1.5 and 2.0 to 2.8, so "
         "that an up-to-date engine is likely faster than this",
         fit_error=fit.words + " of the published model; its own error is not known",
     )
