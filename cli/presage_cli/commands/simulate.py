@@ -2,9 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from presage_simulator.scenario import Scenario
+
+WIDTH = 200  # of a table that goes to a file
 
 
 def simulate(
@@ -33,10 +38,11 @@ def simulate(
     the field at fault when the scenario cannot be used.
     """
     from presage_simulator.runner import Experiment, tasks_of  # noqa: PLC0415 - heavy imports stay inside
-    from presage_simulator.scenario import Scenario, ScenarioError, load_scenario  # noqa: PLC0415
+    from presage_simulator.scenario import ScenarioError, load_scenario  # noqa: PLC0415
     from presage_simulator.statistics import written  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 
+    from presage_cli.simulate.kinds import simulated_kind  # noqa: PLC0415
     from presage_cli.simulate.progress import compared  # noqa: PLC0415
     from presage_cli.simulate.table import terminal_table  # noqa: PLC0415
 
@@ -52,16 +58,14 @@ def simulate(
         asked = recorded_scenario(from_prometheus, namespace, service, last, profile)
         return Experiment(_reseeded(asked, seeds), Path())
 
-    def _reseeded(read: Scenario, given: int | None) -> Scenario:
-        if given is None:
-            return read
-        return read.model_copy(update={"seeds": given, "grid_seeds": min(given, read.grid_seeds)})
-
+    processes = jobs or os.cpu_count() or 1
+    console = Console(width=None if os.isatty(1) else WIDTH)
     try:
-        whole = experiment()
         chosen = None if systems is None else tuple(name.strip() for name in systems.split(","))
-        tasks = tasks_of(whole.scenario, chosen)
-        comparison = compared(whole, tasks, jobs or os.cpu_count() or 1)
+        if simulated_kind(scenario, seeds, chosen, processes, json=json, report=report, console=console):
+            return
+        whole = experiment()
+        comparison = compared(whole, tasks_of(whole.scenario, chosen), processes)
         if json is not None:
             json.write_text(written(comparison.document()), "utf-8")
         if report is not None:
@@ -71,7 +75,10 @@ def simulate(
     except (OSError, ValueError) as error:
         typer.echo(f"presage simulate: {error}", err=True)
         raise typer.Exit(2) from None
-    Console(width=None if os.isatty(1) else WIDTH).print(terminal_table(comparison))
+    console.print(terminal_table(comparison))
 
 
-WIDTH = 200  # of a table that goes to a file
+def _reseeded(read: "Scenario", given: int | None) -> "Scenario":
+    if given is None:
+        return read
+    return read.model_copy(update={"seeds": given, "grid_seeds": min(given, read.grid_seeds)})

@@ -1,9 +1,12 @@
-"""`presage simulate` for scenarios with a kind of their own: progress, and tables."""
+"""`presage simulate` for scenarios with a kind of their own: progress, tables, JSON."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from presage_simulator.kinds import KindExperiment
+from presage_simulator.kinds import experiment_of_kind
+from presage_simulator.scenario import ScenarioError
+from presage_simulator.statistics import written
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,8 +30,25 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 }
 
 
-def run_kind(experiment: KindExperiment, systems: tuple[str, ...] | None, jobs: int) -> dict[str, Any]:
-    """Run an experiment with its progress on standard error; return its document."""
+def simulated_kind(
+    scenario: Path | None,
+    seeds: int | None,
+    systems: tuple[str, ...] | None,
+    jobs: int,
+    *,
+    json: Path | None,
+    report: Path | None,
+    console: Console,
+) -> bool:
+    """Run a scenario that names its kind, write its document and print its tables; False for any other.
+
+    Progress goes to standard error. Raises ScenarioError that names the field at fault.
+    """
+    experiment = None if scenario is None else experiment_of_kind(scenario, seeds)
+    if experiment is None:
+        return False
+    if report is not None:
+        raise ScenarioError("--report draws comparisons of services; a scenario with a kind has --json alone")
     tasks = experiment.tasks(systems)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     runs = []
@@ -37,10 +57,15 @@ def run_kind(experiment: KindExperiment, systems: tuple[str, ...] | None, jobs: 
         for ran in experiment.run(tasks, min(jobs, len(tasks))):
             runs.append(ran)
             progress.advance(bar)
-    return experiment.document(runs)
+    document = experiment.document(runs)
+    if json is not None:
+        json.write_text(written(document), "utf-8")
+    for table in _tables(experiment.scenario.kind, document):
+        console.print(table)
+    return True
 
 
-def tables(kind: str, document: Mapping[str, Any]) -> list[Table]:
+def _tables(kind: str, document: Mapping[str, Any]) -> list[Table]:
     """Return the tables of a document: the systems, then every other setting."""
     found = [_table("", kind, document["systems"])]
     for point in document.get("points", ()):
