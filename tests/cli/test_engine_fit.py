@@ -143,6 +143,10 @@ def test_degrees_are_told_apart(tmp_path: Path) -> None:
     )
     told = fit(out, tmp_path / "t", reduce, *flags, "--tp", "2")
     assert "no all-reduce" not in told.output
+    by_table = decode_seconds(load_profile(out), 1, 16)
+    flagged = fit(out, tmp_path / "t", *flags, "--tp", "2", "--all-reduce-us", "50")
+    assert "no all-reduce" not in flagged.output
+    assert decode_seconds(load_profile(out), 1, 16) == pytest.approx(by_table, rel=1e-4)
     assert decode_seconds(load_profile(out), 1, 16) - silent == pytest.approx(2 * 32 * 50e-6, rel=1e-3)
 
 

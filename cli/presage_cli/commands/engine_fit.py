@@ -53,6 +53,14 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
         bool,
         typer.Option(help="Charge all of the host's time to the iteration.", rich_help_panel=FITTED),
     ] = False,
+    all_reduce_us: Annotated[
+        float | None,
+        typer.Option(help="An all-reduce's latency, µs, instead of a table.", rich_help_panel=FITTED),
+    ] = None,
+    all_reduce_gbs: Annotated[
+        float | None,
+        typer.Option(help="An all-reduce's GB/s, instead of a table.", rich_help_panel=FITTED),
+    ] = None,
     memory_bandwidth_gbs: Annotated[
         float,
         typer.Option(
@@ -129,6 +137,8 @@ def fit(  # noqa: PLR0917 - typer reads options from parameters
             host_sequence_microseconds=host_sequence_us,
             correct_prefill=correct_prefill,
             host_step_only=host_step_only,
+            all_reduce_microseconds=all_reduce_us,
+            all_reduce_gbs=all_reduce_gbs,
             memory_bandwidth_gbs=memory_bandwidth_gbs,
             system=system,
             backend=backend,

@@ -20,6 +20,7 @@ from presage_policies.fitting import (
 
 from presage_cli.engine.judgement import PointError, crossed_error, point_errors
 from presage_cli.engine.measurements import (
+    all_reduce_curves,
     closed_loop,
     kernel_tables,
     of_kind,
@@ -157,10 +158,11 @@ def _error_words(
 
 
 def _warnings(tables: Sequence[Table], setting: Setting) -> tuple[str, ...]:
-    if setting.tensor_parallel == 1 or not of_kind(tables, "attention") or of_kind(tables, "all_reduce"):
+    if setting.tensor_parallel == 1 or not of_kind(tables, "attention") or all_reduce_curves(tables, setting):
         return ()
     warning = (
         f"the tables of tensor-parallel degree {setting.tensor_parallel} have no all-reduce, and without its "
-        "time the profile is too fast: add an all-reduce table (num_gpus, message_size, latency in ms)"
+        "time the profile is too fast: add an all-reduce table (num_gpus, message_size, latency in ms), "
+        "or give --all-reduce-us and --all-reduce-gbs"
     )
     return (warning,)

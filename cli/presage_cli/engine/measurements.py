@@ -52,8 +52,13 @@ def operation_tables(tables: Sequence[Table], setting: Setting) -> OperationTabl
 def all_reduce_curves(tables: Sequence[Table], setting: Setting) -> dict[bool, Curve] | None:
     """Return the all-reduce curves (captured in a graph or launched) between that many devices, if any.
 
+    What the options say of latency and bandwidth (of a message of 16-bit elements) wins over the tables.
     The tables' `message_size` counts elements, as their own reader (aiconfigurator) does, not bytes.
     """
+    latency, bandwidth = setting.options.all_reduce_microseconds, setting.options.all_reduce_gbs
+    if latency or bandwidth:
+        elements = np.array([0.0, 1e9])
+        return {True: (elements, (latency or 0.0) * 1e-6 + 2e-9 * elements / (bandwidth or np.inf))}
     curves: dict[bool, Curve] = {}
     for table in of_kind(tables, "all_reduce"):
         if setting.tensor_parallel not in table.numbers("num_gpus"):

@@ -52,6 +52,8 @@ class FitOptions:
     host_sequence_microseconds: float | None = None
     correct_prefill: bool = False
     host_step_only: bool = False
+    all_reduce_microseconds: float | None = None
+    all_reduce_gbs: float | None = None
     memory_bandwidth_gbs: float = 2700.0
     system: str | None = None
     backend: str | None = None
@@ -83,6 +85,8 @@ class FitOptions:
             ("--utilization", self.utilization),
             ("--token-budget", self.token_budget),
             ("--max-sequences", self.max_sequences),
+            ("--all-reduce-us", self.all_reduce_microseconds),
+            ("--all-reduce-gbs", self.all_reduce_gbs),
             ("--memory-bandwidth-gbs", self.memory_bandwidth_gbs),
         ):
             if number is not None and number <= 0:

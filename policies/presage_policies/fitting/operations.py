@@ -51,7 +51,7 @@ def operation_samples(
     if tensor_parallel > 1 and not tables.all_reduce:
         raise ValueError(
             f"tensor parallel degree {tensor_parallel} needs an all-reduce table: add "
-            "…_custom_allreduce_perf.parquet with rows of that num_gpus"
+            "…_custom_allreduce_perf.parquet with rows of that num_gpus, or give its latency and bandwidth"
         )
     rows = limits.grid()
     seconds = _iteration_seconds(tables, shape, tensor_parallel, rows)
