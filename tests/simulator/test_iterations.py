@@ -147,6 +147,22 @@ def test_nothing_acts_on_its_future(drawn: Drawn, scheduler: Scheduler, cut: int
     np.testing.assert_array_equal(whole.finished[: len(ended)][ended], before.finished[ended])
 
 
+@settings(max_examples=30, deadline=None)
+@given(drawn=requests, scheduler=st.sampled_from(SCHEDULERS), which=st.integers(0, 24))
+def test_no_decision_sees_a_true_length(drawn: Drawn, scheduler: Scheduler, which: int) -> None:
+    """Until a response ends, nothing that happens depends on how long it will be."""
+    load = workload(drawn)
+    which = min(which, len(load) - 1)
+    longer = load.output_tokens.copy()
+    longer[which] += 50
+    told = simulate_iterations(load, shared(scheduler), SMALL, seed=0)
+    other = simulate_iterations(replace(load, output_tokens=longer), shared(scheduler), SMALL, seed=0)
+    until = told.finished[which]
+    for one, another in ((told.first_token, other.first_token), (told.finished, other.finished)):
+        before = one < until
+        np.testing.assert_array_equal(one[before], another[before])
+
+
 @pytest.mark.parametrize("routing", ["RoundRobin", "Random", "LeastPrefill"])
 def test_same_seed_gives_the_same_bytes(routing: str) -> None:
     """A run is the same to the byte in its seed, whatever the routing."""
