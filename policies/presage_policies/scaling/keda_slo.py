@@ -1,8 +1,8 @@
 """The SLO-aware KEDA law: latencies over their objectives as the load signal.
 
 Source: llm-d's guide to autoscaling with KEDA on objectives (2026), which runs it on latencies that the
-router predicts as requests arrive; they rise as pressure builds. On measured latencies, which rise after
-the damage, the same law is a weaker rival, kept apart by name.
+router predicts as requests arrive (`latency_predictor` stands in for its trained model); they rise as
+pressure builds. On measured latencies, which rise after the damage, the same law is a weaker rival.
 
 A recording rule makes raw s = max(P90 TTFT/objective, P90 TPOT/objective) over the last minute, clamped at
 2.0; s is its mean over 45 s. s > 0.55 asks for n + ⌈n·(s·credit/0.55 - 1)⌉ replicas, where pods that warm up
@@ -10,14 +10,14 @@ get credit = ready/n; s < 0.40 for n - ⌊n·(1 - s/0.40)⌋; in between nothing
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from presage_policies.objectives import Objectives
 from presage_policies.scaling.behavior import Behavior, RatePolicy, Rules
+from presage_policies.scaling.latency_predictor import TTFT_MARGIN, predicted_latency
 from presage_policies.scaling.policy import Observation, Sizing
 from presage_policies.scaling.samples import Samples
-from presage_policies.scaling.signals import LatencySignal
 
 KEDA_SLO_BEHAVIOR = Behavior(
     up=Rules(0.0, (RatePolicy("Percent", 100, 60), RatePolicy("Pods", 4, 60)), "Max"),
@@ -25,22 +25,30 @@ KEDA_SLO_BEHAVIOR = Behavior(
 )
 """How fast the published law lets replicas change."""
 
+RULE_SECONDS = 60.0  # predictions of the last minute make a P90
 ROUNDING = 1e-9  # floats that should be whole are
 
 
 @dataclass(frozen=True, slots=True)
 class KEDASLOParameters:
-    """Thresholds of s, its ceiling, over how many seconds it is averaged, and which latencies it reads."""
+    """Thresholds of s, its ceiling, over how many seconds it is averaged, and which latencies it reads.
 
-    signal: Literal["predicted", "measured"] = "predicted"
+    `signal`: `predicted` by a stand-in for the router's trained model, whose P90 of TTFT is `ttft_margin`
+    times the expected one; `promised` by the bids of Presage's own guards; or `measured`.
+    """
+
+    signal: Literal["predicted", "promised", "measured"] = "predicted"
+    ttft_margin: float = TTFT_MARGIN
     up: float = 0.55
     down: float = 0.40
     ceiling: float = 2.0
     mean_seconds: float = 45.0
 
     def __post_init__(self) -> None:
-        if self.signal not in ("predicted", "measured"):
-            raise ValueError(f"signal is {self.signal!r}: use predicted or measured")
+        if self.signal not in ("predicted", "promised", "measured"):
+            raise ValueError(f"signal is {self.signal!r}: use predicted, promised or measured")
+        if not self.ttft_margin >= 1:
+            raise ValueError(f"ttft_margin is {self.ttft_margin}: give 1 or more")
         if not 0 < self.down <= self.up <= self.ceiling:
             raise ValueError(
                 f"thresholds are down {self.down}, up {self.up}, ceiling {self.ceiling}: "
@@ -52,9 +60,11 @@ class KEDASLOParameters:
 
 @dataclass(frozen=True, slots=True)
 class KEDASLOState:
-    """The raw pressures of the last seconds; lost at the price of a shorter mean."""
+    """The raw pressures of the last seconds, and the predictions of the last minute they are made from."""
 
     raw: Samples = field(default_factory=Samples)
+    ttft: Samples = field(default_factory=Samples)
+    tpot: Samples = field(default_factory=Samples)
 
 
 class KEDASLO:
@@ -72,8 +82,9 @@ class KEDASLO:
     def size(self, state: KEDASLOState, observation: Observation) -> tuple[KEDASLOState, Sizing]:
         """Return the next state and the replicas that the pressure on the objectives asks for."""
         seconds, now, replicas = self.parameters.mean_seconds, observation.now, observation.current
-        raw = self._raw(observation.latency, observation.objectives)
-        state = KEDASLOState(state.raw.with_reading(now, raw, seconds))
+        state, ttft, tpot = self._latencies(state, observation)
+        raw = self._raw(ttft, tpot, observation.objectives)
+        state = replace(state, raw=state.raw.with_reading(now, raw, seconds))
         pressure = state.raw.mean(now, seconds)
         if pressure is None:
             words = f"held at {replicas}: no {self.parameters.signal} latencies in the last minute"
@@ -84,16 +95,31 @@ class KEDASLO:
             wanted, f"{words}: {wanted} replicas", code, {"pressure": pressure}, unguarded=True
         )
 
-    def _raw(self, latency: LatencySignal | None, objectives: Objectives | None) -> float | None:
-        if latency is None or objectives is None:
-            return None
-        predicted = self.parameters.signal == "predicted"
-        ttft = latency.predicted_ttft_p90 if predicted else latency.ttft_p90
-        tpot = latency.predicted_tpot_p90 if predicted else latency.tpot_p90
+    def _latencies(
+        self, state: KEDASLOState, observation: Observation
+    ) -> tuple[KEDASLOState, float | None, float | None]:
+        """Return the P90 of TTFT and TPOT (s) that the law reads; None = unknown."""
+        latency = observation.latency
+        if self.parameters.signal == "predicted":
+            found, now = predicted_latency(observation, self.parameters.ttft_margin), observation.now
+            ttft, tpot = (None, None) if found is None else found
+            state = replace(
+                state,
+                ttft=state.ttft.with_reading(now, ttft, RULE_SECONDS),
+                tpot=state.tpot.with_reading(now, tpot, RULE_SECONDS),
+            )
+            return state, state.ttft.quantile(0.9), state.tpot.quantile(0.9)
+        if latency is None:
+            return state, None, None
+        if self.parameters.signal == "promised":
+            return state, latency.predicted_ttft_p90, latency.predicted_tpot_p90
+        return state, latency.ttft_p90, latency.tpot_p90
+
+    def _raw(self, ttft: float | None, tpot: float | None, objectives: Objectives | None) -> float | None:
         shares = []
-        if ttft is not None:
+        if ttft is not None and objectives is not None:
             shares.append(ttft / objectives.ttft_seconds)
-        if tpot is not None:
+        if tpot is not None and objectives is not None:
             shares.append(tpot / objectives.tpot_seconds)
         return min(self.parameters.ceiling, max(shares)) if shares else None
 

@@ -19,6 +19,16 @@ class Samples:
             return Samples(kept)
         return Samples((*kept, (now, value)))
 
+    def quantile(self, level: float) -> float | None:
+        """Return a quantile of the readings that are kept, linear between them; None without any."""
+        values = sorted(value for _, value in self.readings)
+        if not values:
+            return None
+        place = level * (len(values) - 1)
+        below = math.floor(place)
+        above = min(below + 1, len(values) - 1)
+        return values[below] + (place - below) * (values[above] - values[below])
+
     def mean(self, now: float, seconds: float) -> float | None:
         """Return the mean of the readings of the last `seconds`; None without any."""
         values = [value for at, value in self.readings if at >= now - seconds - EDGE_SECONDS]

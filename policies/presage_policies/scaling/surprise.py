@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 LONGEST_MEMORY_SECONDS = 21_600.0
 FORGETTING = 0.95  # of the score of forecasts, an outcome
 BEYOND_CHANCE = 3.0
+NOTHING = 1e-9  # requests/s that floats make of equal rates
 ENOUGH_OUTCOMES = 8  # before forecasts may be trusted
 
 
@@ -32,21 +33,34 @@ class Rise:
 
 @dataclass(frozen=True, slots=True)
 class Rises:
-    """The rises that no later one exceeds, oldest first."""
+    """The rises that no later one exceeds, oldest first, and one that is still going on.
+
+    A rise is known the better the longer it lasts, so while one goes on its latest estimate counts, not
+    its largest: the largest of many estimates is the luckiest.
+    """
 
     kept: tuple[Rise, ...] = ()
+    latest: Rise | None = None
+    since: float = 0.0
 
-    def noted(self, rise: Rise, memory_seconds: float) -> "Rises":
-        """Return the rises with a new one, without those that are too old or covered by it."""
-        young = (r for r in self.kept if r.at > rise.at - memory_seconds and not rise.covers(r))
-        return Rises((*young, rise) if rise.absolute > 0 else tuple(young))
+    def noted(self, rise: Rise | None, now: float, lead: float, memory_seconds: float) -> "Rises":
+        """Return the rises after a look that saw one, or None; those that are too old are forgotten.
+
+        What goes on for longer than a lead time is several rises, one after another.
+        """
+        goes_on = rise is not None and self.latest is not None and now < self.since + lead
+        done = None if goes_on else self.latest
+        kept = tuple(
+            r for r in self.kept if r.at > now - memory_seconds and (done is None or not done.covers(r))
+        )
+        return Rises(kept if done is None else (*kept, done), rise, self.since if goes_on else now)
 
     def expected(self, level: float) -> float:
         """Return by how much demand may rise from `level`: by no more than was seen, in either measure."""
-        if not self.kept:
+        rises = self.kept if self.latest is None else (*self.kept, self.latest)
+        if not rises:
             return 0.0
-        absolute = max(rise.absolute for rise in self.kept)
-        return min(absolute, level * max(rise.relative for rise in self.kept))
+        return min(max(r.absolute for r in rises), level * max(r.relative for r in rises))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +115,8 @@ class Surprises:
         return replace(
             self,
             looks=tuple(each for each in self.looks if each.at >= due.at),
-            unaided=self.unaided.noted(_rise(look, due.level, chance), memory),
-            aided=self.aided.noted(_rise(look, foretold, chance), memory),
+            unaided=self.unaided.noted(_rise(look, due.level, chance), look.at, lead, memory),
+            aided=self.aided.noted(_rise(look, foretold, chance), look.at, lead, memory),
         )
 
     def judged(self, now: float, level: float, lead: float, quantile: float) -> "Surprises":
@@ -122,11 +136,11 @@ class Surprises:
         return replace(self, looks=(*self.looks, look))
 
 
-def _rise(look: Look, foreseen: float, chance: float) -> Rise:
+def _rise(look: Look, foreseen: float, chance: float) -> Rise | None:
     above = look.level - foreseen
-    if above <= chance:
-        return Rise(look.at, 0.0, 0.0)
-    return Rise(look.at, above, above / foreseen if foreseen > 0 else 0.0)
+    if above <= max(chance, NOTHING):
+        return None
+    return Rise(look.at, above, above / foreseen if foreseen > 0 else math.inf)
 
 
 def _pinball(actual: float, provided: float, quantile: float) -> float:
