@@ -52,6 +52,13 @@ def short_niyama(folder: Path) -> KindExperiment:
                     for name in ("interactive", "batch-10min", "batch-30min")
                 ],
             },
+            {
+                "name": "even",
+                "silos": [
+                    {"class": name, "replicas": count, "scheduler": {"order": "FCFS", "chunkTokens": 256}}
+                    for name, count in (("interactive", 2), ("batch-10min", 1), ("batch-30min", 1))
+                ],
+            },
         ],
     )
     experiment = experiment_of_kind(path)
@@ -65,11 +72,13 @@ def test_iterations_scenario_gives_every_figure_with_its_interval(tmp_path: Path
     experiment = short_niyama(tmp_path)
     runs = list(experiment.run(experiment.tasks()))
     document = experiment.document(runs)
-    assert set(document["systems"]) == {"edf", "silo"}
+    assert set(document["systems"]) == {"edf", "silo", "even"}
     assert document["systems"]["edf"]["violations"]["ci95"][0] is not None
     assert document["systems"]["edf"]["goodput_per_replica"]["mean"] > 1.0
     assert "goodput_per_replica" not in document["systems"]["silo"]
     assert document["systems"]["silo"]["mean_replicas"]["mean"] == 4.0
+    missed = {name: document["systems"][name]["violations"]["mean"] for name in ("silo", "even")}
+    assert missed["silo"] <= missed["even"]
     assert [point["values"] for point in document["points"]] == [{"replicas": 3}]
     assert set(document["points"][0]["systems"]) == {"edf"}
     assert set(document["variants"]["recorded"]["systems"]) == {"edf"}
@@ -103,6 +112,7 @@ def test_committed_scenarios_are_valid(name: str) -> None:
         ({"engine": {}}, "give exactly one of profile, timeModel"),
         ({"engine": {"timeModel": "NiyamaLlama3-8B-A100"}}, "kvCapacityTokens: required"),
         ({"baseline": "nobody"}, "there is no system 'nobody'"),
+        ({"replicas": 11}, "silo-even.silos have replicas"),
         ({"replicas": 0}, "replicas is 0: must be at least 1"),
         (
             {"systems": [{"name": "x", "silos": [{"class": "a", "scheduler": {"order": "EDF"}}]}]},

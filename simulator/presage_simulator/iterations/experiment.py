@@ -9,12 +9,18 @@ from presage_policies.engine.stratified import NIYAMA_LLAMA_3_8B_A100
 from presage_policies.profiles import load_profile
 
 from presage_simulator.data import Tables
-from presage_simulator.iterations.deployment import Deployment, EngineModel, Group, Scheduler
+from presage_simulator.iterations.deployment import Deployment, EngineModel, Group, Routing, Scheduler
 from presage_simulator.iterations.goodput import highest_rate
 from presage_simulator.iterations.loads import workload_of
 from presage_simulator.iterations.outcome import IterationsOutcome
 from presage_simulator.iterations.run import simulate_iterations
-from presage_simulator.iterations.scenario import EngineSpec, IterationsScenario, SchedulerSpec, SystemSpec
+from presage_simulator.iterations.scenario import (
+    EngineSpec,
+    IterationsScenario,
+    SchedulerSpec,
+    SiloSpec,
+    SystemSpec,
+)
 from presage_simulator.iterations.silos import Silos
 from presage_simulator.processes import spread
 from presage_simulator.statistics import Metrics, estimates, paired
@@ -106,10 +112,7 @@ class _Run:
         if system.silos is None:
             outcomes = {total: self._shared(system, load, total) for total in totals}
         else:
-            by_class = {silo.klass: _scheduler(silo.scheduler) for silo in system.silos}
-            schedulers = tuple(by_class[klass.name] for klass in scenario.classes)
-            silos = Silos(schedulers, system.routing, self._engine(), self.task.seed)
-            outcomes = silos.best(load, totals)
+            outcomes = self._siloed(system.silos, system.routing, load, totals)
         figures = {total: outcome.metrics() for total, outcome in outcomes.items()}
         if scenario.goodput is not None and system.silos is None:
             figures[scenario.replicas]["goodput_per_replica"] = self._goodput(system)
@@ -142,6 +145,16 @@ class _Run:
             system.loaded_seconds,
         )
         return simulate_iterations(load, deployment, self._engine(), self.task.seed)
+
+    def _siloed(
+        self, specs: tuple[SiloSpec, ...], routing: Routing, load: Workload, totals: tuple[int, ...]
+    ) -> dict[int, IterationsOutcome]:
+        by_class = {spec.klass: spec for spec in specs}
+        ordered = [by_class[klass.name] for klass in load.classes]
+        schedulers = tuple(_scheduler(spec.scheduler) for spec in ordered)
+        silos = Silos(schedulers, routing, self._engine(), self.task.seed)
+        named = tuple(spec.replicas for spec in ordered if spec.replicas is not None)
+        return {sum(named): silos.fixed(load, named)} if named else silos.best(load, totals)
 
     def _engine(self) -> EngineModel:
         return _engine(self.scenario.engine)

@@ -82,6 +82,9 @@ class SiloSpec(Part):
     scheduler: SchedulerSpec
     """Its engines' scheduler."""
 
+    replicas: Replicas | None = None
+    """How many replicas it has, for all silos of a system or for none; together the scenario's."""
+
 
 class SystemSpec(Part):
     """A way to serve all classes: with one shared pool, or with a silo for each."""
@@ -93,7 +96,8 @@ class SystemSpec(Part):
     """The scheduler of a shared pool."""
 
     silos: Annotated[tuple[SiloSpec, ...], Field(min_length=1)] | None = None
-    """One silo a class. Replicas are shared out with the fewest violations, chosen in hindsight."""
+    """One silo a class. Replicas that they do not name are shared out with the fewest violations, chosen in
+    hindsight."""
 
     routing: Routing = "RoundRobin"
     """Which replica a request goes to; `LeastPrefill`: the one with the fewest queued prompt tokens."""
@@ -200,6 +204,12 @@ class IterationsScenario(Part):
             served = sorted(silo.klass for silo in system.silos or ())
             if system.silos is not None and served != classes:
                 raise ValueError(f"systems.{system.name}.silos serve {served}: give each of {classes} one")
+            named = [silo.replicas for silo in system.silos or () if silo.replicas is not None]
+            if named and (len(named) < len(classes) or sum(named) != self.replicas or system.replicas):
+                raise ValueError(
+                    f"systems.{system.name}.silos have replicas {named}: give each silo some, "
+                    f"{self.replicas} together, and the system no other numbers"
+                )
         for name in (self.baseline, *(name for variant in self.variants for name in variant.systems)):
             if name is not None:
                 self.system(name)

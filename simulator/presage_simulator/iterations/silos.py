@@ -42,14 +42,20 @@ class Silos:
             best[total] = replace(_together(workload, parts), replicas=total)
         return best
 
+    def fixed(self, workload: Workload, replicas: tuple[int, ...]) -> IterationsOutcome:
+        """Return the outcome with so many replicas for each class."""
+        groups = tuple(
+            Group(scheduler, count, (klass.name,))
+            for scheduler, count, klass in zip(self.schedulers, replicas, workload.classes, strict=True)
+        )
+        return simulate_iterations(workload, Deployment(groups, self.routing), self.engine, self.seed)
+
     def _alone(self, workload: Workload, index: int, most: int) -> list[IterationsOutcome]:
         """Serve a class alone with 1, 2, … replicas, until nobody misses: more are of no use then."""
-        part = only(workload, index)
+        part, silo = only(workload, index), replace(self, schedulers=(self.schedulers[index],))
         outcomes: list[IterationsOutcome] = []
         while len(outcomes) < most and not (outcomes and not outcomes[-1].violated.any()):
-            group = Group(self.schedulers[index], len(outcomes) + 1, (part.classes[0].name,))
-            deployment = Deployment((group,), self.routing)
-            outcomes.append(simulate_iterations(part, deployment, self.engine, self.seed))
+            outcomes.append(silo.fixed(part, (len(outcomes) + 1,)))
         return outcomes
 
 
