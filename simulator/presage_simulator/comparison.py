@@ -113,7 +113,14 @@ class Comparison:
         settings = self.scenario.variants(self.scenario.system(system))
         rows = self.variants(system, point)
         return [
-            {"point": dict(setting.values), "metrics": _row([ran.figures for ran in runs])}
+            {
+                "point": dict(setting.values),
+                "metrics": _row([ran.figures for ran in runs]),
+                "services": {
+                    name: _row([ran.services[name] for ran in runs])
+                    for name in (runs[0].services if len(runs[0].services) > 1 else ())
+                },
+            }
             for (setting, _), runs in zip(settings, rows, strict=False)
         ]
 
