@@ -109,7 +109,7 @@ def test_a_rise_that_was_seen_is_provided_for() -> None:
 
 
 def test_chance_is_held_against_and_a_fall_is_not() -> None:
-    """What a rise needed is let go some 20 s after a fall is seen, long before a cold start has passed."""
+    """What a rise needed is let go soon after a fall is seen, long before a cold start has passed."""
     world = World(SLOModel(SLOModelParameters(reserve=False)))
     world.run(30.0, 600)
     decisions = world.run(5.0, 60)
