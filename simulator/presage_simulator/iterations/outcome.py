@@ -83,7 +83,7 @@ class IterationsOutcome:
             "relegated": float(self.relegated.mean()),
             "preemptions": float(self.preempted.sum()),
             "kv_peak": self.kv_peak,
-            "utilisation": self.busy_seconds / (self.replicas * span) if span else None,
+            "utilisation": self.busy_seconds / (self.replicas * float(self.finished.max())),
             "iterations": float(self.iterations),
         }
         for percent in PERCENTILES:
