@@ -22,6 +22,9 @@ def simulate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Where the result goes, as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Where the report goes, as one HTML page.")] = None,
+    front: Annotated[
+        Path | None, typer.Option(help="Where the drawing of service against cost goes, as SVG.")
+    ] = None,
     from_prometheus: Annotated[
         str | None, typer.Option(help="Instead of a scenario: replay what this Prometheus recorded.")
     ] = None,
@@ -72,6 +75,11 @@ def simulate(
             from presage_cli.simulate.report import report_html  # noqa: PLC0415
 
             report.write_text(report_html(comparison), "utf-8")
+        if front is not None:
+            from presage_cli.simulate.drawing import standalone  # noqa: PLC0415
+            from presage_cli.simulate.figures import front_figure  # noqa: PLC0415
+
+            front.write_text(standalone(front_figure(comparison)), "utf-8")
     except (OSError, ValueError) as error:
         typer.echo(f"presage simulate: {error}", err=True)
         raise typer.Exit(2) from None

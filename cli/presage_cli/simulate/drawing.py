@@ -60,6 +60,15 @@ def drawing(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
         drawn.append(_svg(figure))
 
 
+def standalone(svg: str) -> str:
+    """Return a drawing as a file of its own: light, on paper, without the page's colours and fonts."""
+    begin = svg.index(">") + 1
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    head = svg[:begin].replace("<svg", '<svg font-family="system-ui, sans-serif"', 1)
+    whole = f"{head}{paper}{svg[begin:]}"
+    return whole.replace("var(--ink)", "#1c2127").replace("var(--grid)", "#e4e2db")
+
+
 def hour_axis(axes: Axes, seconds: float) -> None:
     """Label a time axis in seconds by hours, or by minutes where the slice is short."""
     unit, name = (3600.0, "h") if seconds >= 7200 else (60.0, "min")  # noqa: PLR2004 - two hours

@@ -1,6 +1,7 @@
 """The report's drawings: load and forecast, replicas, latencies, and attainment against cost."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from presage_simulator.comparison import Comparison
 from presage_simulator.pool_figures import sampled, together
 from presage_simulator.results import ReplicaSteps
 from presage_simulator.runner import Ran
-from presage_simulator.statistics import Metrics, estimates
+from presage_simulator.statistics import estimates
 from presage_simulator.stories import BIN_SECONDS, LEVELS, Story
 
 from presage_cli.simulate.drawing import FORESIGHT, GRID, INK, MISSED, PALETTE, drawing, hour_axis
@@ -90,25 +91,30 @@ def distributions_figure(
 
 
 def front_figure(comparison: Comparison) -> str:
-    """Draw misses against replica-seconds: a row's mean and interval, and the front of its grid."""
+    """Draw misses against replica-seconds, over all services and for each: settings, fronts, shown rows."""
+    services = [each.name for each in comparison.scenario.workloads]
+    panels = [None, *services] if len(services) > 1 else [None]
     colours = colours_of(comparison)
-    with drawing(10.6, 4.6) as (figure, drawn):
-        axes = figure.subplots()
-        draw_front(axes, comparison, colours)
-        _legend_below(figure, axes)
+    with drawing(10.6, 4.2 if len(panels) == 1 else 7.4) as (figure, drawn):
+        layout: list[Any] = [["all"] * max(1, len(services)), services] if len(panels) > 1 else [["all"]]
+        axes = figure.subplot_mosaic(layout)
+        for service in panels:
+            panel = axes["all" if service is None else service]
+            _front(panel, comparison, colours, service)
+            panel.set_title("all services" if service is None and len(panels) > 1 else service or "")
+        _legend_below(figure, axes["all"])
     return drawn[0]
 
 
-def draw_front(axes: Axes, comparison: Comparison, colours: Mapping[str, str]) -> None:
-    """Draw the front into axes: every setting a dot, the undominated ones joined, shown rows ringed."""
+def _front(axes: Axes, comparison: Comparison, colours: Mapping[str, str], service: str | None) -> None:
+    """Draw a front: every setting a dot, the undominated ones joined, shown rows ringed."""
     for name, runs in comparison.shown().items():
         settings = [runs, *comparison.variants(name)]
-        cloud = np.array([_cost_and_misses([ran.figures for ran in each]) for each in settings])
+        cloud = np.array([_cost_and_misses(each, service) for each in settings])
         cloud = cloud[np.isfinite(cloud).all(axis=1)]
         if len(cloud) == 0:
             continue
-        front = undominated(cloud)
-        colour = colours[name]
+        front, colour = undominated(cloud), colours[name]
         axes.plot(front[:, 0], front[:, 1], color=colour, linewidth=1.4, label=name, marker="o", markersize=4)
         axes.scatter(cloud[:, 0], cloud[:, 1], s=9, color=colour, alpha=0.35)
         axes.scatter(cloud[:1, 0], cloud[:1, 1], s=70, facecolors="none", edgecolors=colour, linewidths=1.6)
@@ -131,8 +137,9 @@ def undominated(cloud: np.ndarray) -> np.ndarray:
     return np.array(kept)
 
 
-def _cost_and_misses(figures: Sequence[Metrics]) -> tuple[float, float]:
-    told = estimates(figures)
+def _cost_and_misses(runs: Sequence[Ran], service: str | None) -> tuple[float, float]:
+    """Return mean replica-seconds and per cent of requests missed, of one service or of all."""
+    told = estimates([ran.figures if service is None else ran.services[service] for ran in runs])
     cost, met = told["replica_seconds"].mean, told["slo_attainment"].mean
     return (np.nan if cost is None else cost, np.nan if met is None else 100 * (1 - met))
 
@@ -141,7 +148,8 @@ def _forecast(axes: Axes, stories: Sequence[Story]) -> None:
     story = next((each for each in stories if len(each.forecast_at)), None)
     if story is None:
         return
-    at, middle, high = story.forecast_at, story.forecast_p50, story.forecast_p90
+    at = np.append(story.forecast_at, story.forecast_at[-1] + story.window_seconds)
+    middle, high = (np.append(made, made[-1]) for made in (story.forecast_p50, story.forecast_p90))
     axes.fill_between(
         at, middle, high, step="post", color=PALETTE[2], alpha=0.25, linewidth=0, label="P50 to P90"
     )
@@ -184,6 +192,7 @@ def _tail(axes: Axes, title: str) -> None:
     axes.set_xlabel("seconds")
     axes.set_ylabel("requests that took longer")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
 
 

@@ -184,7 +184,7 @@ def _most(requests: Floats, means: Mapping[str, Floats], profile: str) -> int:
         raise ScenarioError(
             f"--profile {profile} cannot serve {prompt:.0f} + {output:.0f} tokens within the objectives"
         )
-    return max(2, math.ceil(SPARE * float(requests.max()) / each))
+    return max(4, math.ceil(SPARE * float(requests.max()) / each))
 
 
 def _told(service: str, seconds: int, sigma: float, absent: int, windows: int) -> str:
