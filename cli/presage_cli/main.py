@@ -15,6 +15,7 @@ from presage_cli.commands.replay import replay
 from presage_cli.commands.router import router
 from presage_cli.commands.sandbox import sandbox
 from presage_cli.commands.sandbox_image import image
+from presage_cli.commands.simulate import simulate
 
 app = typer.Typer(
     name="presage",
@@ -36,6 +37,7 @@ app.command()(operator)
 app.command()(demo)
 app.command()(replay)
 app.command()(router)
+app.command()(simulate)
 app.command(hidden=True)(demo_history)
 app.add_typer(sandbox)
 sandbox.add_typer(image)
