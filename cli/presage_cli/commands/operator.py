@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import presage_crds as crds
     from presage_policies.forecasting import Forecaster
 
@@ -35,6 +38,13 @@ def operator(
     lease_seconds: Annotated[
         int, typer.Option(envvar="PRESAGE_OPERATOR_LEASE_SECONDS", min=3, help="How long a lease lasts.")
     ] = 15,
+    forecast_weights: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PRESAGE_OPERATOR_FORECAST_WEIGHTS",
+            help="Weights of the learned forecaster, reread when they change; the package's when left out.",
+        ),
+    ] = None,
     log_level: Annotated[
         str, typer.Option(envvar="PRESAGE_OPERATOR_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
@@ -59,23 +69,32 @@ def operator(
         lease_seconds=lease_seconds,
     )
     try:
-        asyncio.run(serve(settings, forecaster_of))
+        asyncio.run(serve(settings, forecasters(forecast_weights)))
     except StartError as error:
         typer.echo(f"presage operator: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def forecaster_of(settings: crds.Forecast) -> Forecaster:
-    """Build the forecaster that an LLMService asks for; `Auto` is the best of all by live backtest."""
-    from presage_predictors.controls import HoltWinters, LastValue, SeasonalLevel  # noqa: PLC0415 - heavy
-    from presage_predictors.selection import BestOf  # noqa: PLC0415 - heavy
+def forecasters(weights: Path | None) -> Callable[[crds.Forecast], Forecaster]:
+    """Return what builds the forecaster that an LLMService asks for.
 
-    season = float(settings.season_seconds)
-    known: dict[str, Forecaster] = {
-        "SeasonalLevel": SeasonalLevel(season_seconds=season),
-        "HoltWinters": HoltWinters(season_seconds=season),
-        "LastValue": LastValue(),
-    }
-    if settings.model.value in known:
-        return known[settings.model.value]
-    return BestOf(tuple(known.values()))
+    `Auto` weighs the learned model and the statistical ones by how they do on the service's own load; all
+    services share one set of weights, which is reread when the file `weights` changes.
+    """
+    from presage_predictors.auto.forecaster import Auto  # noqa: PLC0415 - heavy
+    from presage_predictors.controls import HoltWinters, LastValue, SeasonalLevel  # noqa: PLC0415 - heavy
+    from presage_predictors.mlstm.source import Source  # noqa: PLC0415 - heavy
+
+    source = Source(weights)
+
+    def forecaster_of(settings: crds.Forecast) -> Forecaster:
+        season = float(settings.season_seconds)
+        known: dict[str, Callable[[], Forecaster]] = {
+            "SeasonalLevel": lambda: SeasonalLevel(season_seconds=season),
+            "HoltWinters": lambda: HoltWinters(season_seconds=season),
+            "LastValue": LastValue,
+        }
+        build = known.get(settings.model.value)
+        return build() if build is not None else Auto(source.refresh, season_seconds=season)
+
+    return forecaster_of

@@ -1,0 +1,1 @@
+"""What `presage forecast` does: from files to tasks, from scores to tables and charts."""

@@ -1,0 +1,1 @@
+"""The learned forecaster: an mLSTM, trained with torch and run with numpy."""

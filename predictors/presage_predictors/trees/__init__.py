@@ -1,0 +1,1 @@
+"""Gradient-boosted trees over a day of lags: the learned control."""
