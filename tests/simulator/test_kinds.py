@@ -34,7 +34,8 @@ def changed(folder: Path, name: str, **fields: Any) -> Path:
 def short_niyama(folder: Path) -> KindExperiment:
     """Return Niyama's scenario with few requests, few replicas and one variant."""
     load = {"lengths": "data:traces/azure2023_code.parquet", "requestsPerSecond": 12.0, "requests": 600}
-    variants = [{"name": "recorded", "systems": ["edf"], "goodput": False, "load": load}]
+    recorded = {key: load[key] for key in ("lengths", "requestsPerSecond")} | {"arrivals": "Recorded"}
+    variants = [{"name": "recorded", "systems": ["edf"], "goodput": False, "load": recorded}]
     path = changed(
         folder,
         "niyama.yaml",
@@ -82,6 +83,8 @@ def test_iterations_scenario_gives_every_figure_with_its_interval(tmp_path: Path
     assert [point["values"] for point in document["points"]] == [{"replicas": 3}]
     assert set(document["points"][0]["systems"]) == {"edf"}
     assert set(document["variants"]["recorded"]["systems"]) == {"edf"}
+    recorded = document["variants"]["recorded"]["systems"]["edf"]["requests"]["mean"]
+    assert recorded > document["systems"]["edf"]["requests"]["mean"]
     assert "violations" in document["paired"]["silo"]
     reordered = experiment.document(runs[::-1])
     assert json.dumps(reordered, sort_keys=True) == json.dumps(document, sort_keys=True)
@@ -109,6 +112,7 @@ def test_committed_scenarios_are_valid(name: str) -> None:
     ("fields", "told"),
     [
         ({"kind": "Magic"}, "kind is 'Magic'"),
+        ({"load": {"lengths": "x", "requestsPerSecond": 1.0}}, "requests: give a number"),
         ({"engine": {}}, "give exactly one of profile, timeModel"),
         ({"engine": {"timeModel": "NiyamaLlama3-8B-A100"}}, "kvCapacityTokens: required"),
         ({"baseline": "nobody"}, "there is no system 'nobody'"),

@@ -128,7 +128,7 @@ class _Run:
 
         return highest_rate(worst, spec.violations, spec.at_most, spec.within)
 
-    def _workload(self, rate: float, count: int) -> Workload:
+    def _workload(self, rate: float, count: int | None) -> Workload:
         scenario = self.scenario
         return workload_of(
             scenario.load, scenario.classes, Tables(self.folder), self.task.seed, rate=rate, count=count

@@ -13,15 +13,21 @@ MILLISECONDS = 1e-3
 
 
 def workload_of(
-    load: LoadSpec, classes: tuple[ClassSpec, ...], tables: Tables, seed: int, *, rate: float, count: int
+    load: LoadSpec,
+    classes: tuple[ClassSpec, ...],
+    tables: Tables,
+    seed: int,
+    *,
+    rate: float,
+    count: int | None,
 ) -> Workload:
-    """Return requests at a rate (1/s); `count` of them with Poisson arrivals, else the whole trace.
+    """Return requests at a rate (1/s): `count` with Poisson arrivals, or the recorded ones for None.
 
     Under one seed other rates bring the same requests in the same order, faster or slower.
     """
     prompt, output = (tables.column(load.lengths, name) for name in ("prompt_tokens", "output_tokens"))
     gaps, lengths, kinds = (np.random.default_rng((seed, part)) for part in range(3))
-    if load.arrivals == "Recorded":
+    if count is None:
         recorded = tables.column(load.lengths, "t")
         rows = np.arange(len(recorded))
         at = (recorded - recorded[0]) * (len(recorded) / (recorded[-1] - recorded[0])) / rate

@@ -56,8 +56,14 @@ class LoadSpec(Part):
     requests_per_second: Positive
     """Rate of arrivals, all classes together."""
 
-    requests: Annotated[int, Field(ge=1)]
+    requests: Annotated[int, Field(ge=1)] | None = None
     """How many, with Poisson arrivals."""
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if (self.requests is None) == (self.arrivals == "Poisson"):
+            raise ValueError("requests: give a number with Poisson arrivals, and none with Recorded ones")
+        return self
 
 
 class SchedulerSpec(Part):
