@@ -1,12 +1,12 @@
 """What serves the workload: the engines' pool, and the policies whose choice makes systems differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from presage_policies.engine import EngineProfile
-from presage_policies.forecasting import Forecast
+from presage_policies.forecasting import Forecast, TokenSeries
 from presage_policies.scaling import Limits, ScalingPolicy
 
 from presage_simulator.workload import Ints, Workload
@@ -128,13 +128,17 @@ class ForecastTrack(Protocol):
 
 @dataclass(frozen=True)
 class Scaler:
-    """The operator's loop: every `interval_seconds`, on signals of the last scrape."""
+    """The operator's loop: every `interval_seconds`, on signals of the last scrape.
+
+    `history` is the demand before the workload begins; it ends at 0 and sets the windows of demand.
+    """
 
     policy: ScalingPolicy[Any]
     limits: Limits
     interval_seconds: float = 15.0
     scrape_seconds: float = 5.0
     forecasts: ForecastTrack | None = None
+    history: TokenSeries = field(default_factory=lambda: TokenSeries.empty(60.0, 0.0))
 
     def __post_init__(self) -> None:
         for name in ("interval_seconds", "scrape_seconds"):
