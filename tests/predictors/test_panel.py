@@ -93,6 +93,17 @@ def test_what_is_seen_has_no_unit() -> None:
     np.testing.assert_allclose(seen[0].sequence, seen[1].sequence, atol=1e-4)
 
 
+def test_a_day_may_last_minutes() -> None:
+    """A day in which time runs 600 times faster looks the same to the network."""
+    values = wave(3 * SEASON)
+    seen = []
+    for window in (WINDOW, 1.0):
+        panel = Panel(1, window, SEASON, AHEAD)
+        seen.append([panel.update(np.array([v]), (i + 1) * window) for i, v in enumerate(values)][-1])
+    np.testing.assert_allclose(seen[0].steps, seen[1].steps, atol=1e-5)
+    np.testing.assert_allclose(seen[0].sequence, seen[1].sequence, atol=1e-5)
+
+
 def test_rows_do_not_see_each_other() -> None:
     """A series among others, even wild ones, is seen as it is alone."""
     values = wave(3 * SEASON)

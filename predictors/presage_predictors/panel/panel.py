@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from presage_predictors.panel.experts import EXPERTS, Experts
+from presage_predictors.panel.experts import EXPERTS, SEASONS_A_WEEK, Experts
 from presage_predictors.panel.record import MEMORIES, Record
 from presage_predictors.panel.view import Floats, Singles, View
 
@@ -15,7 +15,7 @@ SEASONED = [EXPERTS.index(name) for name in ("SeasonalLevel", "WeeklyLevel")]  #
 SCALES = 10
 STEP_FEATURES = (len(EXPERTS) - 1) + len(MEMORIES) * len(EXPERTS) + len(SEASONED) + SCALES
 RECORDS = slice(len(EXPERTS) - 1, len(EXPERTS) - 1 + len(MEMORIES) * len(EXPERTS))  # among the step features
-DAY, WEEK = 86400.0, 604800.0
+DAY, HOUR = 86400.0, 3600.0
 LEVEL_MEMORY = 288  # windows over which a row's level, the scale of last resort, is averaged
 LARGEST = 8.0  # features are squeezed, so that one wild window cannot blow up a network
 
@@ -32,6 +32,7 @@ class Panel:
         self.window_seconds = window_seconds
         self.season_windows = season_windows
         self.ahead = ahead
+        self._day = season_windows * window_seconds  # a season is the network's day, however long it is
         self._experts = Experts(rows, season_windows, ahead)
         self._record = Record(rows, len(EXPERTS), ahead)
         self._level = np.zeros(rows)
@@ -75,7 +76,7 @@ class Panel:
         channels[:, 1:, 3] = _squeezed((now[:, 1:] - now[:, :-1]) / unit[:, None])
         channels[:, :1, 3] = 0.0
         channels[:, :, 4] = np.isfinite(then)
-        channels[:, :, 5:7] = _circle((end - (ago - 1) * self.window_seconds) / DAY)
+        channels[:, :, 5:7] = _circle((end - (ago - 1) * self.window_seconds) / self._day)
         return channels
 
     def _step_features(
@@ -95,10 +96,10 @@ class Panel:
         shape = unit.shape
         target = end + (self.ahead - 1) * self.window_seconds
         shared = [
-            *_circle(target / DAY).T,
-            *_circle(target / WEEK).T,
+            *_circle(target / self._day).T,
+            *_circle(target / (SEASONS_A_WEEK * self._day)).T,
             np.log(self.ahead) / 3,
-            np.log(self.ahead * self.window_seconds / 3600) / 3,
+            np.log(self.ahead * (DAY / self.season_windows) / HOUR) / 3,
             np.full(shape[1], math.log(self.season_windows) / 5),
         ]
         own = [
