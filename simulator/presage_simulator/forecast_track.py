@@ -49,7 +49,7 @@ class PerfectForecasts:
             for index in range(len(prompt) - steps + 1)
         ]
 
-    def at(self, now: float) -> Forecast | None:
+    def at(self, now: float) -> Forecast:
         """Return what is true of the windows from the one that holds `now` (s) on."""
         return self._made[min(len(self._made) - 1, int((now + EDGE) // self.window_seconds))]
 

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 from presage_cli.main import app
+from presage_cli.simulate.composition import FORESIGHT, scaling_policy
+from presage_simulator.kinds import experiment_of_kind
+from presage_simulator.runner import tasks_of
+from presage_simulator.scenario import load_scenario
 from typer.testing import CliRunner
 
 FIRST = Path(__file__).parents[2] / "examples" / "scenarios" / "first.yaml"
@@ -71,3 +75,18 @@ def test_bad_input_exits_with_2_and_names_what_is_wrong(small: Path, tmp_path: P
     ):
         code, printed = simulate(*arguments)
         assert (code, told in printed) == (2, True), printed
+
+
+@pytest.mark.parametrize("path", sorted(FIRST.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_scenarios_can_be_read(path: Path) -> None:
+    """Every example is a scenario that this version understands, to the last field."""
+    document = yaml.safe_load(path.read_text("utf-8"))
+    if "kind" in document:
+        assert experiment_of_kind(path) is not None
+        return
+    scenario = load_scenario(path)
+    assert tasks_of(scenario)
+    for system in scenario.systems:
+        for each in (system, *(variant for _, variant in scenario.variants(system))):
+            if each.scaling is not None and each.scaling.policy != FORESIGHT:
+                scaling_policy(each.scaling.policy, each.scaling.parameters)
