@@ -7,7 +7,7 @@ are put in order before anything is computed from them, so that any number of pr
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from presage_simulator.simulation import simulate
 from presage_simulator.sources import Load, load_of, objectives
 from presage_simulator.stories import Story, story_of
 from presage_simulator.systems import ColdStart, ForecastTrack, Pool, System
+from presage_simulator.workload import Workload
 
 SHOWN = -1  # the variant of a system as it stands; others number the points of its grid
 FAVOURED_SEED = 0  # the one whose story the report tells
@@ -138,7 +139,7 @@ class Worker:
         system = self._compose(service, spec)
         pool = _pool_for(service, spec)
         load = service.load
-        outcome = simulate(pool, system, load.workload, task.seed, until=load.seconds)
+        outcome = simulate(pool, system, _promised(load.workload, spec), task.seed, until=load.seconds)
         told = fates(outcome, service.load.workload)
         story = None
         if task.variant == SHOWN and task.seed == FAVOURED_SEED and task.point == 0:
@@ -196,6 +197,17 @@ def _pool_for(service: Service, spec: SystemSpec) -> Pool:
     maximum = pool.maximum if scaling is None or scaling.max_replicas is None else scaling.max_replicas
     initial = min(maximum, max(minimum, spec.replicas_of(service.spec.name, pool.initial)))
     return Pool(pool.profile, min(minimum, initial), maximum, initial, pool.cold_start)
+
+
+def _promised(workload: Workload, spec: SystemSpec) -> Workload:
+    """Return the workload with the percentile that a system sizes for."""
+    percentile = None if spec.scaling is None else spec.scaling.percentile
+    if percentile is None:
+        return workload
+    classes = (
+        replace(each, objectives=replace(each.objectives, percentile=percentile)) for each in workload.classes
+    )
+    return replace(workload, classes=tuple(classes))
 
 
 def _track(system: System) -> ForecastTrack | None:

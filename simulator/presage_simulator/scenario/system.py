@@ -103,6 +103,9 @@ class ScalingSpec(Part):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The policy's own parameters, in camelCase; those left out have the policy's defaults."""
 
+    percentile: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """How many percent of requests it sizes for; what counts as met stays. Left out: the objectives'."""
+
     min_replicas: Annotated[int, Field(ge=0)] | None = None
     """Fewest replicas. Left out: the pool's."""
 
