@@ -7,36 +7,36 @@ it fits, and who was admitted last is sent back when a decode finds no block.
 from presage_policies.chunking import first_token_due, hybrid
 from presage_policies.chunking import orders as prefill_orders
 
-from presage_simulator.compiled import compiled
 from presage_simulator.iterations import heap
 from presage_simulator.iterations.world import World
+from presage_simulator.kernel.compiled import inlined, of_policies
 
 FIRST_COME, EARLIEST_DEADLINE, SHORTEST_PREFILL, LEAST_SLACK, HYBRID = range(5)
 RELEGATED_SECONDS = 1e9  # added to a relegated key: after every key in use, and precise to 0.1 µs still
 PRIOR_OUTPUT_TOKENS = 15.0  # expected of a batch request before any has ended (Niyama's output_len_pred)
 
-_first_token_due = compiled(first_token_due)
-_hybrid = compiled(hybrid)
-_first_come = compiled(prefill_orders.first_come)
-_earliest_deadline = compiled(prefill_orders.earliest_deadline)
-_shortest_prefill = compiled(prefill_orders.shortest_prefill)
-_least_slack = compiled(prefill_orders.least_slack)
+_first_token_due = of_policies(first_token_due)
+_hybrid = of_policies(hybrid)
+_first_come = of_policies(prefill_orders.first_come)
+_earliest_deadline = of_policies(prefill_orders.earliest_deadline)
+_shortest_prefill = of_policies(prefill_orders.shortest_prefill)
+_least_slack = of_policies(prefill_orders.least_slack)
 
 
-@compiled
+@inlined
 def remaining_prefill(world: World, item: int) -> int:
     """Return the tokens to be computed before the next token comes out, those in flight not counted."""
     request = world.requests[item]
     return int(request["prompt"] + request["generated"] - request["computed"] - request["share"])
 
 
-@compiled
+@inlined
 def decoding(world: World, item: int) -> bool:
     """Tell whether a request that runs is in no queue, its next step a single decode."""
     return bool(world.requests[item]["generated"] > 0 and remaining_prefill(world, item) == 1)
 
 
-@compiled
+@inlined
 def set_key(world: World, replica: int, item: int) -> None:
     """Work out a request's place in its replica's queue."""
     request, here = world.requests[item], world.replicas[replica]
@@ -58,7 +58,7 @@ def set_key(world: World, replica: int, item: int) -> None:
     world.keys[item] = key + (RELEGATED_SECONDS if request["relegated"] else 0.0)
 
 
-@compiled
+@inlined
 def enqueue(world: World, replica: int, item: int) -> None:
     """Put a request in its replica's queue."""
     here = world.replicas[replica]
@@ -66,7 +66,7 @@ def enqueue(world: World, replica: int, item: int) -> None:
     here["queues"] = heap.push(world.queue[replica], here["queues"], world.keys, item)
 
 
-@compiled
+@inlined
 def reorder(world: World, replica: int) -> None:
     """Work out every key of a queue anew."""
     queues = world.replicas[replica]["queues"]
@@ -75,7 +75,7 @@ def reorder(world: World, replica: int) -> None:
     heap.rebuild(world.queue[replica], queues, world.keys)
 
 
-@compiled
+@inlined
 def arrive(world: World, replica: int, item: int) -> None:
     """Take a new request in."""
     request = world.requests[item]
@@ -88,7 +88,7 @@ def arrive(world: World, replica: int, item: int) -> None:
     enqueue(world, replica, item)
 
 
-@compiled
+@inlined
 def expected_output(world: World, index: int) -> float:
     """Return the mean plus two standard deviations of the output tokens of a class's finished requests."""
     klass = world.classes[index]
@@ -97,7 +97,7 @@ def expected_output(world: World, index: int) -> float:
     return float(klass["mean"] + 2.0 * (klass["squares"] / klass["finished"]) ** 0.5)
 
 
-@compiled
+@inlined
 def take(world: World, replica: int, item: int, tokens: int) -> bool:
     """Take KV blocks so that a request holds `tokens`; False when there are not enough."""
     here, setting = world.replicas[replica], world.setting[0]
@@ -112,14 +112,14 @@ def take(world: World, replica: int, item: int, tokens: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def release(world: World, replica: int, item: int) -> None:
     """Give a request's KV blocks back."""
     world.replicas[replica]["used"] -= world.requests[item]["blocks"]
     world.requests[item]["blocks"] = 0
 
 
-@compiled
+@inlined
 def send_back_last(world: World, replica: int) -> int:
     """Preempt who was admitted last; it waits again and computes everything anew. Return who it was."""
     here = world.replicas[replica]
@@ -138,7 +138,7 @@ def send_back_last(world: World, replica: int) -> int:
     return item
 
 
-@compiled
+@inlined
 def complete(world: World, replica: int, now: float) -> None:
     """End the iteration in flight: tokens come out, and who has them all leaves."""
     runs = world.replicas[replica]["runs"]
@@ -158,7 +158,7 @@ def complete(world: World, replica: int, now: float) -> None:
     world.replicas[replica]["runs"] = kept
 
 
-@compiled
+@inlined
 def _emit(world: World, replica: int, item: int, now: float) -> bool:
     """Give out a request's next token; tell whether it was the last."""
     request = world.requests[item]
@@ -177,7 +177,7 @@ def _emit(world: World, replica: int, item: int, now: float) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _learn(world: World, index: int, tokens: float) -> None:
     """Take note of a finished request's length (Welford 1962)."""
     klass = world.classes[index]

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from presage_simulator.compiled import compiled
+from presage_simulator.kernel.compiled import inlined
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 
-@compiled
+@inlined
 def push(heap: Ints, count: int, keys: Floats, item: int) -> int:
     """Add an item; return how many there are now."""
     at = count
@@ -23,7 +23,7 @@ def push(heap: Ints, count: int, keys: Floats, item: int) -> int:
     return count + 1
 
 
-@compiled
+@inlined
 def pop(heap: Ints, count: int, keys: Floats) -> int:
     """Return the first item and take it out; the caller counts one less."""
     first = heap[0]
@@ -31,14 +31,14 @@ def pop(heap: Ints, count: int, keys: Floats) -> int:
     return int(first)
 
 
-@compiled
+@inlined
 def rebuild(heap: Ints, count: int, keys: Floats) -> None:
     """Put the heap in order after keys have changed."""
     for at in range(count // 2 - 1, -1, -1):
         sink(heap, count, keys, at, heap[at])
 
 
-@compiled
+@inlined
 def sink(heap: Ints, count: int, keys: Floats, at: int, item: int) -> None:
     """Put an item at a place or below, where it belongs."""
     while True:
@@ -55,6 +55,6 @@ def sink(heap: Ints, count: int, keys: Floats, at: int, item: int) -> None:
         heap[at] = item
 
 
-@compiled
+@inlined
 def _before(keys: Floats, one: int, other: int) -> bool:
     return keys[one] < keys[other] or (keys[one] == keys[other] and one < other)

@@ -2,12 +2,39 @@
 
 from math import inf
 
-from presage_simulator.compiled import compiled
 from presage_simulator.iterations import engine, schedule
 from presage_simulator.iterations.world import World
+from presage_simulator.kernel.compiled import entry, inlined
 
 
-@compiled
+@inlined
+def _first_to_end(world: World) -> int:
+    """Return the replica whose iteration ends first."""
+    first = 0
+    for replica in range(1, len(world.replicas)):
+        if world.replicas[replica]["ends"] < world.replicas[first]["ends"]:
+            first = replica
+    return first
+
+
+@inlined
+def _home(world: World, item: int) -> int:
+    """Return where a request goes: where it was sent, or to the least queued prefill of its group."""
+    request = world.requests[item]
+    if request["home"] >= 0:
+        return int(request["home"])
+    klass = world.classes[request["klass"]]
+    best = int(klass["first"])
+    for replica in range(best + 1, klass["last"]):
+        this, other = world.replicas[replica], world.replicas[best]
+        if this["queued_tokens"] < other["queued_tokens"] or (
+            this["queued_tokens"] == other["queued_tokens"] and this["runs"] < other["runs"]
+        ):
+            best = replica
+    return best
+
+
+@entry
 def run(world: World) -> None:
     """Run until every request has ended."""
     requests, replicas = world.requests, world.replicas
@@ -27,30 +54,3 @@ def run(world: World) -> None:
             schedule.begin(world, replica, ends)
         else:
             return
-
-
-@compiled
-def _first_to_end(world: World) -> int:
-    """Return the replica whose iteration ends first."""
-    first = 0
-    for replica in range(1, len(world.replicas)):
-        if world.replicas[replica]["ends"] < world.replicas[first]["ends"]:
-            first = replica
-    return first
-
-
-@compiled
-def _home(world: World, item: int) -> int:
-    """Return where a request goes: where it was sent, or to the least queued prefill of its group."""
-    request = world.requests[item]
-    if request["home"] >= 0:
-        return int(request["home"])
-    klass = world.classes[request["klass"]]
-    best = int(klass["first"])
-    for replica in range(best + 1, klass["last"]):
-        this, other = world.replicas[replica], world.replicas[best]
-        if this["queued_tokens"] < other["queued_tokens"] or (
-            this["queued_tokens"] == other["queued_tokens"] and this["runs"] < other["runs"]
-        ):
-            best = replica
-    return best

@@ -6,18 +6,18 @@ import numpy as np
 from presage_policies.chunking import hopeless, largest_fitting, learned_rate, next_token_due
 from presage_policies.engine.stratified import stratified_seconds
 
-from presage_simulator.compiled import compiled
 from presage_simulator.iterations import engine, heap
 from presage_simulator.iterations.world import World
+from presage_simulator.kernel.compiled import inlined, of_policies
 
-_hopeless = compiled(hopeless)
-_largest_fitting = compiled(largest_fitting)
-_learned_rate = compiled(learned_rate)
-_next_token_due = compiled(next_token_due)
-_stratified_seconds = compiled(stratified_seconds)
+_hopeless = of_policies(hopeless)
+_largest_fitting = of_policies(largest_fitting)
+_learned_rate = of_policies(learned_rate)
+_next_token_due = of_policies(next_token_due)
+_stratified_seconds = of_policies(stratified_seconds)
 
 
-@compiled
+@inlined
 def begin(world: World, replica: int, now: float) -> None:
     """Begin a replica's next iteration, or leave it idle when there is nothing to do."""
     _note_load(world, replica)
@@ -45,7 +45,7 @@ def begin(world: World, replica: int, now: float) -> None:
     here["busy"] += seconds
 
 
-@compiled
+@inlined
 def _note_load(world: World, replica: int) -> None:
     """See whether the replica is loaded, which sets alpha and with it the order of the queue."""
     here = world.replicas[replica]
@@ -56,7 +56,7 @@ def _note_load(world: World, replica: int) -> None:
             engine.reorder(world, replica)
 
 
-@compiled
+@inlined
 def _decodes(world: World, replica: int, now: float) -> tuple[int, int, float, bool]:
     """Schedule a token of every decoding request.
 
@@ -85,7 +85,7 @@ def _decodes(world: World, replica: int, now: float) -> tuple[int, int, float, b
     return count, context, slack, crowded
 
 
-@compiled
+@inlined
 def _budget(world: World, replica: int, decodes: int, decode_context: int, slack: float) -> int:
     """Return the prompt tokens that the iteration may hold."""
     here, setting = world.replicas[replica], world.setting[0]
@@ -110,7 +110,7 @@ def _budget(world: World, replica: int, decodes: int, decode_context: int, slack
     return int(max(0, sizes[_largest_fitting(seconds, slack, setting["margin"])] - decodes))
 
 
-@compiled
+@inlined
 def _prefills(
     world: World, replica: int, now: float, budget: int, crowded: bool
 ) -> tuple[int, int, int, float]:
@@ -144,7 +144,7 @@ def _prefills(
     return tokens, prompts, context, attention
 
 
-@compiled
+@inlined
 def _give_up(world: World, replica: int, item: int, now: float) -> bool:
     """Relegate a request that cannot make its deadline; tell whether it was."""
     here, request = world.replicas[replica], world.requests[item]
@@ -158,7 +158,7 @@ def _give_up(world: World, replica: int, item: int, now: float) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _admitted(world: World, replica: int, item: int, crowded: bool) -> bool:
     """Admit a request that holds no KV yet; False when there is no room for it."""
     here, request = world.replicas[replica], world.requests[item]
@@ -173,7 +173,7 @@ def _admitted(world: World, replica: int, item: int, crowded: bool) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _give(world: World, replica: int, item: int, most: int) -> tuple[int, int]:
     """Give a prompt, out of the queue, its chunk: (tokens behind it, tokens of it). The rest waits on."""
     here, request = world.replicas[replica], world.requests[item]
@@ -189,7 +189,7 @@ def _give(world: World, replica: int, item: int, most: int) -> tuple[int, int]:
     return int(request["computed"]), int(chunk)
 
 
-@compiled
+@inlined
 def _next_that_runs(world: World, replica: int) -> int:
     """Take the first of those in the queue that hold KV out of it; -1 when there is none left.
 

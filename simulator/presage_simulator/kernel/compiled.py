@@ -26,12 +26,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 POLICIES = "presage_policies"
 _sources: set[str] = {__file__}  # files of everything compiled so far
 _jit = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inlining_jit = numba.njit(
+    error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)
 
 
 def compiled(function: F) -> F:
     """Compile a kernel function when it is first called."""
     _note(function)
     return _jit(function)  # type: ignore[no-any-return]  # numba has no types
+
+
+def inlined(function: F) -> F:
+    """Compile a kernel function into each of its callers: for small ones, dearer to call than to run."""
+    _note(function)
+    return _inlining_jit(function)  # type: ignore[no-any-return]  # numba has no types
 
 
 def entry(function: F) -> F:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from presage_simulator.compiled import compiled
+from presage_simulator.kernel.compiled import entry, of_policies
 from presage_simulator.queueing_theory.disciplines import Discipline
 
 BATCHES = 32
@@ -35,14 +35,14 @@ def simulate_queue(discipline: Discipline, load: float, requests: int, seed: int
         raise ValueError(f"load is {load}: a stable queue needs more than 0 and less than 1")
     if requests < BATCHES:
         raise ValueError(f"requests is {requests}: give at least {BATCHES}, one a batch")
-    order = compiled(discipline.order)
+    order = of_policies(discipline.order)
     rng = np.random.default_rng(seed)
     means = _serve(rng, load, requests // BATCHES, discipline.predicted, order)
     spread = float(means.std(ddof=1)) / BATCHES**0.5
     return Responses(float(means.mean()), _Z95 * spread)
 
 
-@compiled
+@entry
 def _serve(
     rng: np.random.Generator,
     load: float,
