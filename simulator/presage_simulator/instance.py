@@ -20,8 +20,17 @@ class Guarded:
 class Instance:
     """A pod from its creation to its end. Times in virtual seconds."""
 
-    def __init__(self, name: str, profile: EngineProfile, created_at: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        profile: EngineProfile,
+        created_at: float,
+        *,
+        number: int = 0,
+        shows_queue: bool = False,
+    ) -> None:
         self.name = name
+        self.number = number
         self.created_at = created_at
         self.ready = False
         self.draining = False
@@ -33,6 +42,8 @@ class Instance:
         self._prefilling: set[str] = set()
         self._prefilling_tokens = 0
         self._token_load = 0.0
+        self._kv_tokens = 0
+        self._shows_queue = shows_queue  # bids tell of the engine's own queue, as its metrics would
         self._prompt_served = 0
         self._output_served = 0
 
@@ -43,15 +54,18 @@ class Instance:
 
     def load(self) -> InstanceLoad:
         """Return what the guard knows of its engine."""
+        queued = [s for s in self.batch.sequences() if s.blocks == 0] if self._shows_queue else []
         return InstanceLoad(
             requests=len(self._guarded),
             decoding=len(self._guarded) - len(self._prefilling),
             prefilling_tokens=self._prefilling_tokens,
-            kv_tokens=float(self.anticipator.projected(1)[0]) * self.anticipator.kv_capacity_tokens,
+            kv_tokens=self._kv_tokens,
             token_load=self._token_load,
             kv_capacity_tokens=self.anticipator.kv_capacity_tokens,
             max_sequences=self._profile.max_sequences,
             projected_peak=self.anticipator.peak(),
+            waiting=len(queued),
+            waiting_kv_tokens=sum(sequence.target for sequence in queued),
             room=self.ready and not self.draining,
         )
 
@@ -85,13 +99,17 @@ class Instance:
             self._prefilling.discard(request_id)
             self._prefilling_tokens -= guarded.prompt_tokens
             self._prompt_served += guarded.prompt_tokens
+            self._kv_tokens += guarded.prompt_tokens
             self.anticipator.start(request_id, guarded.prompt_tokens, guarded.length.mean)
         for request_id, generated in result.tokens:
             self.anticipator.progress(request_id, generated)
         self._output_served += len(result.tokens)
+        self._kv_tokens += len(result.tokens)
+        generated = dict(result.tokens)
         for request_id in result.finished:
             guarded = self._guarded.pop(request_id)
             self._token_load -= guarded.prompt_tokens + guarded.length.mean
+            self._kv_tokens -= guarded.prompt_tokens + generated[request_id]
             self.anticipator.finish(request_id)
         return result
 

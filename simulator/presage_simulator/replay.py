@@ -1,13 +1,17 @@
 """Replaying arrivals through instances in virtual time: a front, guards that bid, pods that come and go.
 
-Discrete events in a heap; equal times fall in the order in which they were made, so a replay is the same
-to the byte. The front binds late: what finds no room waits and is bound when an instance gains room.
+The slow reference: every iteration is an event, policies are any Python objects. `simulation` does the same
+a thousand times faster with the policies that it knows, and a test holds the two together.
+
+Discrete events in a heap. At equal times iterations end first, in order of instances, then waits expire,
+then everything else in the order in which it was made, so a replay is the same to the byte.
 """
 
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from presage_policies.engine import EngineProfile, EngineRequest
@@ -21,10 +25,17 @@ from presage_simulator.autoscaler import Autoscaler, Scaling
 from presage_simulator.instance import Instance
 from presage_simulator.outcome import Outcome, Replicas, Served
 
+MOST_INSTANCES = 1 << 30
+EXPIRY, OTHERS = 0, 1  # who comes first at equal times: ends of iterations, by instance, have ranks below
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One service: its engines, its policies and its bounds (seconds). `scaling` None = fixed instances."""
+    """One service: its engines, its policies and its bounds (seconds). `scaling` None = fixed instances.
+
+    `binding` late: what finds no room waits and is bound when an instance gains room; early: everything is
+    handed to the chosen engine at once and waits in its queue.
+    """
 
     profile: EngineProfile
     objectives: Objectives
@@ -36,6 +47,7 @@ class Scenario:
     max_wait_seconds: float = 60.0
     cold_start_seconds: float = 60.0
     scaling: Scaling | None = None
+    binding: Literal["late", "early"] = "late"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,12 +58,14 @@ class Scenario:
 class Replay:
     """Drives one scenario through one list of arrivals, once."""
 
-    def __init__(self, scenario: Scenario, arrivals: Sequence[Arrival]) -> None:
+    def __init__(
+        self, scenario: Scenario, arrivals: Sequence[Arrival], rng: np.random.Generator | None = None
+    ) -> None:
         self.scenario = scenario
         self.now = 0.0
         self._arrivals = ordered(arrivals)
-        self._rng = np.random.default_rng(scenario.seed)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._rng = np.random.default_rng(scenario.seed) if rng is None else rng
+        self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._made = 0
         self._served: dict[str, Served] = {}
         self._features: dict[str, RequestFeatures] = {}
@@ -74,7 +88,7 @@ class Replay:
         if self._scaler is not None:
             self._at(0.0, self._tick)
         while self._open > 0:
-            self.now, _, act = heapq.heappop(self._events)
+            self.now, _, _, act = heapq.heappop(self._events)
             act()
         for instance in list(self._instances.values()):
             self._remove(instance)
@@ -86,10 +100,10 @@ class Replay:
             self.now,
         )
 
-    def _at(self, time: float, act: Callable[[], None]) -> None:
+    def _at(self, time: float, act: Callable[[], None], rank: int = OTHERS) -> None:
         if time < self.now:
             raise RuntimeError(f"an event at {time} was made at {self.now}: nothing acts on its past")
-        heapq.heappush(self._events, (time, self._made, act))
+        heapq.heappush(self._events, (time, rank, self._made, act))
         self._made += 1
 
     # requests
@@ -112,9 +126,10 @@ class Replay:
 
     def _wait(self, waiting: Waiting) -> None:
         if self._room.admit(waiting):
-            self._at(self.now + self.scenario.max_wait_seconds, self._expire)
+            self._at(self.now + self.scenario.max_wait_seconds, self._expire, EXPIRY)
             for instance in list(self._instances.values()):  # the front tells everyone that someone waits
                 self._pull(instance)
+                self._begin(instance)
         else:
             self._open -= 1
 
@@ -127,9 +142,13 @@ class Replay:
         asked = self.scenario.pick.sample(peers, None, None, self._rng)
         candidate = Candidate(waiting.prompt_tokens, waiting.length, waiting.objectives)
         bids = {name: self._instances[name].bid(candidate) for name in asked}
+        if self.scenario.binding == "early":
+            bids = {name: replace(bid, room=True) for name, bid in bids.items()}
         if not any(bid.room for bid in bids.values()):
             return False
-        self._hand_over(waiting, self._instances[self.scenario.pick.choose(bids, PickState())])
+        instance = self._instances[self.scenario.pick.choose(bids, PickState())]
+        self._hand_over(waiting, instance)
+        self._begin(instance)
         return True
 
     def _hand_over(self, waiting: Waiting, instance: Instance) -> None:
@@ -142,22 +161,29 @@ class Replay:
             instance.accept(request, waiting.length)
         except ValueError:  # the engine refuses what could never fit its KV cache
             self._open -= 1
-            return
-        self._begin(instance)
 
     def _pull(self, instance: Instance) -> None:
         """Let an instance that gained room take what waits, in order, while it has room for the next."""
         while (head := self._room.head(self.now)) is not None and self._fits(instance, head):
             for waiting in self._room.take(1, self.now):
-                self._hand_over(waiting, instance)
+                if self.scenario.binding == "early":
+                    self._bind(waiting)
+                else:
+                    self._hand_over(waiting, instance)
 
     def _fits(self, instance: Instance, waiting: Waiting) -> bool:
+        if self.scenario.binding == "early":
+            return instance.ready and not instance.draining
         return instance.bid(Candidate(waiting.prompt_tokens, waiting.length, waiting.objectives)).room
 
     def _begin(self, instance: Instance) -> None:
         iteration = instance.begin(self.now)
         if iteration is not None:
-            self._at(self.now + iteration.seconds, partial(self._complete, instance))
+            self._at(
+                self.now + iteration.seconds,
+                partial(self._complete, instance),
+                instance.number - MOST_INSTANCES,
+            )
 
     def _complete(self, instance: Instance) -> None:
         result = instance.complete()
@@ -176,7 +202,13 @@ class Replay:
     # pods
 
     def _create(self) -> Instance:
-        instance = Instance(f"pod-{self._created:04d}", self.scenario.profile, self.now)
+        instance = Instance(
+            f"pod-{self._created:04d}",
+            self.scenario.profile,
+            self.now,
+            number=self._created,
+            shows_queue=self.scenario.binding == "early",
+        )
         self._created += 1
         self._instances[instance.name] = instance
         return instance
@@ -186,6 +218,7 @@ class Replay:
             instance.ready = True
             self._note("Ready")
             self._pull(instance)
+            self._begin(instance)
 
     def _remove(self, instance: Instance) -> None:
         self._replica_seconds += self.now - instance.created_at

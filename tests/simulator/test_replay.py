@@ -113,9 +113,9 @@ def test_nothing_acts_on_its_past() -> None:
     seen: list[tuple[float, float]] = []
     original = replay._at
 
-    def spied(time: float, act: Callable[[], None]) -> None:
+    def spied(time: float, act: Callable[[], None], *rank: int) -> None:
         seen.append((replay.now, time))
-        original(time, act)
+        original(time, act, *rank)
 
     replay._at = spied  # type: ignore[method-assign]  # a test's spy
     replay.run()
@@ -168,7 +168,7 @@ def test_nobody_waits_beside_room(pick: str) -> None:
     waited = []
     original = replay._at
 
-    def checked(time: float, act: Callable[[], None]) -> None:
+    def checked(time: float, act: Callable[[], None], *rank: int) -> None:
         def then_check() -> None:
             act()
             head = replay._room.head(replay.now)
@@ -176,7 +176,7 @@ def test_nobody_waits_beside_room(pick: str) -> None:
                 waited.append(head)
                 assert not any(replay._fits(i, head) for i in replay._instances.values())
 
-        original(time, then_check)
+        original(time, then_check, *rank)
 
     replay._at = checked  # type: ignore[method-assign]  # a test's spy
     replay.run()
