@@ -20,15 +20,15 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config
+from numba.core import config as numba_config
 
 F = TypeVar("F", bound=Callable[..., Any])
 POLICIES = "presage_policies"
 _sources: set[str] = {__file__}  # files of everything compiled so far
-_jit = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-_inlining_jit = numba.njit(
-    error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
-)
+_njit: Any = numba.njit  # where types are installed for it, they know neither all options nor all it returns
+_config: Any = numba_config
+_jit = _njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inlining_jit = _njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
 def compiled(function: F) -> F:
@@ -50,13 +50,13 @@ def entry(function: F) -> F:
     """
     _note(function)
     folder = _cache_folder()
-    before = config.CACHE_DIR
+    before = _config.CACHE_DIR
     if folder is not None:
-        config.CACHE_DIR = str(folder)
+        _config.CACHE_DIR = str(folder)
     try:
-        return numba.njit(error_model="numpy", cache=folder is not None)(function)  # type: ignore[no-any-return]
+        return _njit(error_model="numpy", cache=folder is not None)(function)  # type: ignore[no-any-return]
     finally:
-        config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 @cache
