@@ -249,9 +249,12 @@ class _Sizer:
 
     def surge(self, replicas: int, rate: float, rise: float, seconds: float) -> Need:
         """Return what stands a rise until pods come: no fewer than `replicas`, no more than for ever."""
-        enough = max(replicas, self.for_rate(rate + rise) or 0)
-        while replicas < enough and not self._stands(replicas, rate, rise, seconds):
-            replicas += 1
+        short, enough = replicas - 1, max(replicas, self.for_rate(rate + rise) or 0)
+        while enough - short > 1:
+            middle = (short + enough) // 2
+            stands = self._stands(middle, rate, rise, seconds)
+            short, enough = (short, middle) if stands else (middle, enough)
+        replicas = enough
         words = f"{rise:.2f} more for {seconds:.0f} s, a rise as was seen, need {replicas}"
         return Need(replicas, words, "ReserveForRise")
 
