@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.overhead import upstream
 from benchmarks.overhead.cpu import cpu_pressure, cpu_seconds
 from benchmarks.overhead.load import Counts, pace, saturate
-from benchmarks.overhead.report import PRESAGE, SGLANG, Measured, quantile, summary, table
+from benchmarks.overhead.report import (
+    LEARNED,
+    PRESAGE,
+    SGLANG,
+    Measured,
+    prediction,
+    quantile,
+    summary,
+    table,
+)
 from benchmarks.overhead.targets import HOST, Target, all_targets
 
 if TYPE_CHECKING:
@@ -39,9 +48,13 @@ def main() -> int:
             )
     pressure = {"before": before, "after": cpu_pressure()}
     result = summary(measured) | {"setting": _setting(options) | {"cpu_pressure_percent": pressure}}
+    if {PRESAGE, LEARNED} <= set(options.routers):
+        result["prediction"] = prediction(measured)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(table(result))
+    for name, values in result.get("prediction", {}).items():
+        print(f"learned lengths less history, {name}: {values['median']:.2f}", values["all"])
     print(f"CPU pressure, % of the last minute: {before} before, {pressure['after']} after the run")
     print(f"written: {options.out}")
     return 1 if any(one.failed for one in measured.values()) else 0
@@ -53,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each part of each repetition")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--streams-per-second", type=float, default=60.0)
-    parser.add_argument("--routers", nargs="*", default=[PRESAGE, SGLANG], choices=[PRESAGE, SGLANG])
+    parser.add_argument("--routers", nargs="*", default=[PRESAGE, SGLANG], choices=[PRESAGE, LEARNED, SGLANG])
     parser.add_argument("--out", type=Path, default=Path("out/benchmarks/overhead.json"))
     return parser.parse_args()
 

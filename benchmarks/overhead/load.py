@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from itertools import cycle
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 5
+PROMPTS = 4096  # different ones, taken in turn: no prediction can be kept for the next request
 WARM_CONNECTIONS = 256  # for streams: more than are ever open at once unless a router stalls
 
 
@@ -31,11 +33,13 @@ class Counts:
     elapsed: float = 0.0
 
 
-def request_bytes(host: str, *, stream: bool) -> bytes:
-    """Give one whole HTTP request."""
+def request_bytes(host: str, *, stream: bool, turn: int) -> bytes:
+    """Give one whole HTTP request; requests of `PROMPTS` turns on end differ, all of one size."""
     body = {
         "model": MODEL,
-        "messages": [{"role": "user", "content": "Tell me in a few words what a sidecar is, please."}],
+        "messages": [
+            {"role": "user", "content": f"Tell me in a few words what sidecar {turn:04d} is, please."}
+        ],
         "max_tokens": EVENTS,
     }
     if stream:
@@ -125,7 +129,8 @@ def _close(connections: list[Connection]) -> None:
 async def saturate(host: str, port: int, connections: int, seconds: float) -> Counts:
     """Send unstreamed requests over so many connections, each its next when the last has ended."""
     pool = await _connect(host, port, connections)
-    request, counts = request_bytes(host, stream=False), Counts()
+    requests = cycle([request_bytes(host, stream=False, turn=turn) for turn in range(PROMPTS)])
+    counts = Counts()
     began = perf_counter()
     stop = began + seconds
     busy = set(pool)
@@ -138,14 +143,14 @@ async def saturate(host: str, port: int, connections: int, seconds: float) -> Co
             counts.seconds.append(now - connection.sent)
             counts.failed += not ok
         if now < stop and connection.transport is not None:
-            connection.send(request, done)
+            connection.send(next(requests), done)
             return
         busy.discard(connection)
         if not busy:
             idle.set()
 
     for connection in pool:
-        connection.send(request, done)
+        connection.send(next(requests), done)
     async with asyncio.timeout(seconds + SETTLE_SECONDS):
         await idle.wait()
     _close(pool)
@@ -156,7 +161,8 @@ async def pace(host: str, port: int, per_second: float, seconds: float) -> Count
     """Open streams at fixed instants over warm connections; measure the time to their first events."""
     pool = await _connect(host, port, WARM_CONNECTIONS)
     free = list(pool)
-    request, counts = request_bytes(host, stream=True), Counts()
+    requests = cycle([request_bytes(host, stream=True, turn=turn) for turn in range(PROMPTS)])
+    counts = Counts()
     running = 0
 
     def done(connection: Connection, ok: bool) -> None:
@@ -175,7 +181,7 @@ async def pace(host: str, port: int, per_second: float, seconds: float) -> Count
             counts.failed += 1
             continue
         running += 1
-        free.pop(0).send(request, done)
+        free.pop(0).send(next(requests), done)
     async with asyncio.timeout(SETTLE_SECONDS):
         while running:  # noqa: ASYNC110 - a poll outside of what is measured
             await asyncio.sleep(0.01)

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 SGLANG, PRESAGE, DIRECT = "sglang-router", "presage", "direct"
+LEARNED = "presage, learned lengths"
 
 
 @dataclass
@@ -91,6 +92,15 @@ def table(result: dict[str, Any]) -> str:
     lines.append(f"{'failed':28}" + "".join(f"{target['failed']:>28}" for target in targets.values()))
     lines += [f"presage / sglang-router, {name}: {ratio:.2f}" for name, ratio in result["ratios"].items()]
     return "\n".join(lines)
+
+
+def prediction(all_measured: dict[str, Measured]) -> dict[str, Any]:
+    """Give what learned lengths add to TTFT over history only (ms), repetition by repetition."""
+    on, off = all_measured[LEARNED], all_measured[PRESAGE]
+    return {
+        f"added_{name}_ms": spread([1000 * s for s in added(on, off, name)])
+        for name in ("ttft_p50", "ttft_p99")
+    }
 
 
 def _cell(values: dict[str, Any], form: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.overhead.report import DIRECT, LEARNED, PRESAGE, SGLANG
 from benchmarks.overhead.upstream import MODEL
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ def all_targets(names: tuple[str, ...]) -> Iterator[list[Target]]:
     """Start the upstream and the routers named; they end with the block."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        engine, sidecar, peer, sglang, metrics = _free_ports(5)
+        engine, sidecar, peer, sglang, metrics, learned, learned_peer = _free_ports(7)
         upstream = [sys.executable, "-m", "benchmarks.overhead.upstream", HOST, str(engine)]
         stack.enter_context(_process(upstream, engine, folder))
-        targets = [Target("direct", engine, None)]
+        targets = [Target(DIRECT, engine, None)]
         for name, port, command in (
-            ("presage", sidecar, _sidecar(folder, engine, sidecar, peer)),
-            ("sglang-router", sglang, _sglang(engine, sglang, metrics)),
+            (PRESAGE, sidecar, _sidecar(folder, engine, sidecar, peer, "History")),
+            (LEARNED, learned, _sidecar(folder, engine, learned, learned_peer, "Auto")),
+            (SGLANG, sglang, _sglang(engine, sglang, metrics)),
         ):
             if name in names:
                 process = stack.enter_context(_process(command, port, folder))
@@ -76,15 +78,23 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _sidecar(folder: Path, engine: int, front: int, peer: int) -> list[str]:
+def _sidecar(folder: Path, engine: int, front: int, peer: int, predictor: str) -> list[str]:
     profile = folder / "profile.json"
     profile.write_text(json.dumps(_PROFILE), encoding="utf-8")
-    config = folder / "router.json"
+    config = folder / f"{predictor}-router.json"
     config.write_text(
-        json.dumps({"service": "bench", "namespace": "bench", "model": MODEL, "profile": str(profile)}),
+        json.dumps(
+            {
+                "service": "bench",
+                "namespace": "bench",
+                "model": MODEL,
+                "profile": str(profile),
+                "predictor": predictor,
+            }
+        ),
         encoding="utf-8",
     )
-    peers = folder / "peers.json"
+    peers = folder / f"{predictor}-peers.json"
     peers.write_text(json.dumps([{"front": f"{HOST}:{front}", "peer": f"{HOST}:{peer}"}]), encoding="utf-8")
     presage = str(Path(sys.executable).with_name("presage"))
     flags = {

@@ -11,6 +11,7 @@ from presage_cli.commands.demo import demo
 from presage_cli.commands.demo_history import demo_history
 from presage_cli.commands.engine import engine
 from presage_cli.commands.forecast import forecast
+from presage_cli.commands.length import length
 from presage_cli.commands.operator import operator
 from presage_cli.commands.replay import replay
 from presage_cli.commands.router import router
@@ -41,5 +42,6 @@ app.command()(router)
 app.command()(simulate)
 app.command(hidden=True)(demo_history)
 app.add_typer(sandbox)
+app.add_typer(length)
 app.add_typer(forecast)
 sandbox.add_typer(image)

@@ -22,6 +22,8 @@ class LengthPredictorName(StrEnum):
     """Who predicts the length of an answer."""
 
     HISTORY = "History"
+    FAST = "Fast"
+    AUTO = "Auto"
 
 
 class Queue(Part):
@@ -60,7 +62,9 @@ class Routing(Part):
     requests in flight. `RoundRobin`: each in turn."""
 
     predictor: LengthPredictorName = LengthPredictorName.HISTORY
-    """Who predicts answer lengths. `History`: quantiles of each client's earlier answers."""
+    """Who predicts answer lengths. `History`: quantiles of each client's earlier answers. `Fast`: the
+    prompt's text, by a small network that learns each model online. `Auto`: both, weighed by how
+    well each has predicted lately."""
 
     bids: Annotated[int, Field(ge=1, le=16)] = 3
     """How many instances are asked for a bid for each request."""

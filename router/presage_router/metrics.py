@@ -16,6 +16,7 @@ _TTFT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7
 _TPOT = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.35, 0.5, 1, 2)
 _E2E = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 _QUEUE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60, 120)
+_LENGTHS = (1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 16384, 32768)
 _ERROR_TOKENS = (-1000, -500, -250, -100, -50, -20, 0, 20, 50, 100, 250, 500, 1000)
 
 Labels = dict[str, str]
@@ -50,7 +51,16 @@ class Metrics:
             "retries", "Requests this front moved to another peer before the first byte."
         )
         self.predictor_failures = self._counter(
-            "predictor_failures", "Length predictions that failed and fell back to the prior."
+            "predictor_failures", "Length predictions that failed; something simpler served."
+        )
+        self.predictor_late = self._counter(
+            "predictor_late", "Length predictions that missed their deadline; history served."
+        )
+        self.lengths_within = self._counters(
+            "predicted_lengths",
+            "Finished requests, by whether the length lay within its predicted 90 % interval.",
+            "within",
+            ("true", "false"),
         )
         self.config_failures = self._counter(
             "config_failures", "Configuration files that were refused on reload."
@@ -63,6 +73,12 @@ class Metrics:
             "e2e_seconds", "Arrival at this front to the last byte to the client.", _E2E
         )
         self.queue = self._histogram("queue_seconds", "Time a request waited at this front for room.", _QUEUE)
+        self.request_prompt_tokens = self._histogram(
+            "request_prompt_tokens", "Prompt tokens of an answered request.", _LENGTHS
+        )
+        self.request_output_tokens = self._histogram(
+            "request_output_tokens", "Output tokens of an answered request.", _LENGTHS
+        )
         self.length_error = self._histogram(
             "predicted_length_error_tokens", "Predicted (mean) less actual output tokens.", _ERROR_TOKENS
         )

@@ -66,14 +66,23 @@ class Places:
 
 
 class Sidecar:
-    """Starts, serves, drains, stops. `seed` makes its random choices repeatable (None: from the system)."""
+    """Starts, serves, drains, stops. `seed` makes its random choices repeatable (None: from the system).
+
+    A predictor given with a `fallback` runs in a thread, with a deadline; without one it must be quick.
+    """
 
     def __init__(
-        self, places: Places, live: LiveConfig, predictor: LengthPredictor, seed: int | None = None
+        self,
+        places: Places,
+        live: LiveConfig,
+        predictor: LengthPredictor,
+        seed: int | None = None,
+        fallback: LengthPredictor | None = None,
     ) -> None:
         self._places = places
         self._live = live
         self._predictor = predictor
+        self._fallback = fallback
         self._rng = np.random.default_rng(seed)
         self.metrics = Metrics(live.config.service, live.config.namespace)
         self.table = PeerTable(join_address(places.advertise, places.peer[1]))
@@ -143,7 +152,8 @@ class Sidecar:
         self._offers.queue = self.queue
         self.table.on_new(self._offers.greet)
         placing = Placing(config, reach, self.queue, self.metrics, self._rng)
-        predictor = SafePredictor(self._predictor, self.metrics)
+        predictor = SafePredictor(self._predictor, self.metrics, self._fallback)
+        self._stack.callback(predictor.close)
         self.front = Front(config, self.guard, reach, self.queue, placing, predictor, self.metrics)
         self._drain = Drain(self._begin_drain, self._busy)
 

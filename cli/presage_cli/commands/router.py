@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from presage_policies.lengths import LengthPredictor
     from presage_router.sidecar import Places
 
@@ -75,9 +77,10 @@ def router(  # noqa: PLR0917 - typer reads options from parameters
         fallback = None if service is None else RouterConfig(service=service, namespace=namespace)
         live = LiveConfig(config, fallback)
         places = _places(engine, front, peer, advertise, peers_file, endpointslices, namespace)
+        predictor, late = _predictors(live.config.predictor)
 
         async def serve() -> None:
-            await Sidecar(places, live, _predictor(live.config.predictor), seed).run()
+            await Sidecar(places, live, predictor, seed, late).run()
 
         run(serve())
     except (ValueError, OSError) as error:
@@ -124,12 +127,25 @@ def _places(  # noqa: PLR0917 - the options, as typer gives them
     )
 
 
-def _predictor(name: str) -> "LengthPredictor":
-    """Build the length predictor that the configuration names. Raises ConfigError."""
+def _predictors(name: str) -> "tuple[LengthPredictor, LengthPredictor | None]":
+    """Build the predictor that the configuration names, warm, and what serves when it is late.
+
+    Raises ConfigError.
+    """
+    from presage_policies.lengths import RequestFeatures  # noqa: PLC0415
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
+    from presage_predictors.lengths import tiers  # noqa: PLC0415
     from presage_router.config import ConfigError  # noqa: PLC0415
 
-    predictors = {"History": HistoryLengthPredictor}
-    if name not in predictors:
-        raise ConfigError(f"predictor is {name!r}: give one of {', '.join(predictors)}")
-    return predictors[name]()
+    makers: dict[str, Callable[[], LengthPredictor]] = {
+        "History": HistoryLengthPredictor,
+        "Fast": tiers.fast,
+        "Auto": tiers.combined,
+    }
+    if name not in makers:
+        raise ConfigError(f"predictor is {name!r}: give one of {', '.join(makers)}")
+    predictor = makers[name]()
+    if name == "History":
+        return predictor, None
+    predictor.predict(RequestFeatures("", "", 2, None, "Hello there."))  # the first one loads what is lazy
+    return predictor, HistoryLengthPredictor()

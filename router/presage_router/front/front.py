@@ -27,6 +27,7 @@ from presage_router.relay import relay
 
 _log = structlog.get_logger("presage.router.access")
 _LONGEST_CLIENT = 256
+_LOW, _HIGH = 0.05, 0.95  # the 90 % interval of a predicted length
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 _CLIENT_LEFT = 499
@@ -145,7 +146,7 @@ class Front:
             prompt=asked.prompt,
             tools=asked.tools,
         )
-        length = self._predictor.predict(features)
+        length = await self._predictor.predict(features)
         self._metrics.prompt_tokens.inc(prompt_tokens)
         self._metrics.predicted_output_tokens.inc(length.mean)
         trace.model, trace.stream = features.model, asked.stream
@@ -180,6 +181,10 @@ class Front:
         trace.output_tokens = summary.output_tokens
         if trace.length is not None:
             self._metrics.length_error.observe(trace.length.mean - summary.output_tokens)
+            within = trace.length.quantile(_LOW) <= summary.output_tokens <= trace.length.quantile(_HIGH)
+            self._metrics.lengths_within["true" if within else "false"].inc()
+        self._metrics.request_prompt_tokens.observe(summary.prompt_tokens or features.prompt_tokens)
+        self._metrics.request_output_tokens.observe(summary.output_tokens)
         self._predictor.observe(features, summary.output_tokens)
         if summary.prompt_tokens is not None:
             self._sizer.learn(asked, summary.prompt_tokens)

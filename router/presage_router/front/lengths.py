@@ -1,4 +1,13 @@
-"""Length predictions that cannot fail a request: a predictor's error falls back to a prior, visibly."""
+"""Length predictions that can neither fail nor hold up a request.
+
+A learned predictor works in a thread of its own, one request after the other, and has a deadline: what is
+late or fails is answered from history (or a prior), and counted. What the event loop waits for meanwhile is
+other requests' business.
+"""
+
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import structlog
 from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, LengthPredictor, RequestFeatures
@@ -8,39 +17,99 @@ from presage_router.metrics import Metrics
 _log = structlog.get_logger("presage.router")
 # A wide guess about chat answers, for when nothing is known; in tokens at WIRE_LEVELS (ours).
 PRIOR = LengthDistribution(WIRE_LEVELS, (8, 16, 60, 180, 400, 750, 1000, 1800))
+DEADLINE_SECONDS = 0.02  # a hundred times a prediction's usual time, little of any TTFT
+MOST_UNLEARNT = 256  # finished requests that wait to be learnt from; beyond, a busy sidecar learns less
 _LOG_EVERY = 100
 
 
 class SafePredictor:
-    """Wraps a predictor: what it raises is counted and logged, and the prior serves."""
+    """Wraps a predictor: what it raises is counted and logged, and something simpler serves.
 
-    def __init__(self, predictor: LengthPredictor, metrics: Metrics) -> None:
+    With a `fallback` the predictor runs off the event loop, under a deadline; the fallback, which must be
+    quick, learns along and serves late requests. Without one the predictor itself must be quick.
+    """
+
+    def __init__(
+        self, predictor: LengthPredictor, metrics: Metrics, fallback: LengthPredictor | None = None
+    ) -> None:
         self._predictor = predictor
+        self._fallback = fallback
         self._metrics = metrics
         self._failures = 0
+        self._unlearnt = 0
+        self._thread = ThreadPoolExecutor(1, "length") if fallback is not None else None
 
-    def predict(self, features: RequestFeatures) -> LengthDistribution:
+    async def predict(self, features: RequestFeatures) -> LengthDistribution:
         """Return the predicted output tokens, never beyond `max_tokens`."""
         try:
-            length = self._predictor.predict(features)
+            length = await self._predicted(features)
         except Exception as error:  # noqa: BLE001 - a learned model may fail in any way; requests go on
             self._failed("predict", error)
-            length = PRIOR
+            length = self._simpler(features)
         return length.capped(features.max_tokens)
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Let the predictor learn from a finished request."""
+        if self._thread is None:
+            self._learn(self._predictor, features, output_tokens)
+            return
+        assert self._fallback is not None
+        self._learn(self._fallback, features, output_tokens)
+        if self._unlearnt < MOST_UNLEARNT:
+            self._unlearnt += 1
+            learning = self._thread.submit(self._predictor.observe, features, output_tokens)
+            loop = asyncio.get_running_loop()
+            learning.add_done_callback(lambda done: _tell(loop, self._learnt, done))
+
+    def close(self) -> None:
+        """Let the thread end; what it has not begun is dropped."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _predicted(self, features: RequestFeatures) -> LengthDistribution:
+        if self._thread is None:
+            return self._predictor.predict(features)
+        answer = asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.predict, features)
         try:
-            self._predictor.observe(features, output_tokens)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await answer
+        except TimeoutError:
+            self._metrics.predictor_late.inc()
+            return self._simpler(features)
+
+    def _simpler(self, features: RequestFeatures) -> LengthDistribution:
+        if self._fallback is None:
+            return PRIOR
+        try:
+            return self._fallback.predict(features)
         except Exception as error:  # noqa: BLE001 - as above
+            self._failed("predict", error)
+            return PRIOR
+
+    def _learn(self, predictor: LengthPredictor, features: RequestFeatures, output_tokens: int) -> None:
+        try:
+            predictor.observe(features, output_tokens)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed("observe", error)
+
+    def _learnt(self, done: "Future[None]") -> None:
+        self._unlearnt -= 1
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, Exception):
             self._failed("observe", error)
 
     def _failed(self, what: str, error: Exception) -> None:
         self._metrics.predictor_failures.inc()
         if self._failures % _LOG_EVERY == 0:
             _log.warning(
-                "length predictor failed; the prior serves",
+                "length predictor failed; something simpler serves",
                 call=what,
                 error=f"{type(error).__name__}: {error}",
             )
         self._failures += 1
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Any, done: "Future[None]") -> None:
+    """Call back in the event loop, from the thread; a loop that has closed meanwhile need not know."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(callback, done)

@@ -1,0 +1,101 @@
+"""The fast tier's arithmetic: words to vectors, weighted means, three layers.
+
+`training/student.py` is the same in torch.
+
+Word vectors begin as the encoder's own, so a word that training never saw still means something. (The form is
+ours; word vectors taken from a sentence encoder as in model2vec.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from presage_policies.lengths import RequestFeatures
+
+from presage_predictors.lengths.law import Vector
+from presage_predictors.lengths.text import ENDING_WORDS, OPENING_WORDS, Reading, read
+
+WORD_WIDTH = 96
+PAIR_WIDTH = 16
+POOLED = 3 * WORD_WIDTH + PAIR_WIDTH
+EPSILON = 1e-4  # keeps a mean over nothing finite
+NORM_EPSILON = 1e-5
+_LEAST_EXPONENT = -60.0  # below, the activation is nothing and its exponential overflows
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tables and layers; `words` and `pairs` are int8 times their scales."""
+
+    words: NDArray[np.int8]  # [WORD_ROWS, WORD_WIDTH]
+    word_scale: Singles  # [WORD_WIDTH]
+    attention: Singles  # [WORD_ROWS]: a word's weight in means, less for common words
+    pairs: NDArray[np.int8]  # [PAIR_ROWS, PAIR_WIDTH]
+    pair_scale: Singles  # [PAIR_WIDTH]
+    signal_mean: Singles  # [signals]
+    signal_scale: Singles  # [signals]
+    first: Singles  # [inputs + 1, hidden]; the last row is the bias, in the other layers as well
+    second: Singles  # [hidden + 1, hidden]
+    last: Singles  # [hidden + 1, READING]
+
+
+class FastTower:
+    """Reads a prompt in some hundred microseconds."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def read(self, features: RequestFeatures) -> Vector:
+        """Return the reading [READING] of a request's prompt."""
+        return self.forward(read(features))
+
+    def forward(self, reading: Reading) -> Vector:
+        """Return the network's output for what was read of a prompt."""
+        weights = self._weights
+        inputs = np.concatenate(
+            [
+                _normed(self._pooled(reading)),
+                (reading.signals - weights.signal_mean) * weights.signal_scale,
+            ]
+        )
+        hidden = _silu(inputs @ weights.first[:-1] + weights.first[-1])
+        hidden = _silu(hidden @ weights.second[:-1] + weights.second[-1])
+        output: Vector = (hidden @ weights.last[:-1] + weights.last[-1]).astype(np.float64)
+        return output
+
+    def _pooled(self, reading: Reading) -> Singles:
+        """Return the words' means over prompt, opening and ending, and the pairs' sum over √n."""
+        weights = self._weights
+        pairs = weights.pairs[reading.pairs].sum(axis=0, dtype=np.float32)
+        pairs *= weights.pair_scale / np.sqrt(max(1, len(reading.pairs)))
+        means = word_means(weights.words, weights.word_scale, weights.attention, reading.words)
+        return np.concatenate([means, pairs])
+
+
+def word_means(
+    table: NDArray[np.int8], scale: Singles, attention: Singles, words: NDArray[np.int64]
+) -> Singles:
+    """Return weighted means of word vectors [3 * WORD_WIDTH]: over all words, the first and the last ones.
+
+    The weights are those of smooth inverse frequency (Arora et al., ICLR 2017).
+    """
+    vectors = table[words].astype(np.float32)
+    weights = attention[words]
+    means = [
+        weights[part] @ vectors[part] / (weights[part].sum() + EPSILON)
+        for part in (slice(None), slice(OPENING_WORDS), slice(-ENDING_WORDS, None))
+    ]
+    return np.concatenate([mean * scale for mean in means])
+
+
+def _normed(values: Singles) -> Singles:
+    centred = values - np.add.reduce(values) / len(values)
+    normed: Singles = centred / np.sqrt(centred @ centred / len(values) + NORM_EPSILON)
+    return normed
+
+
+def _silu(values: Singles) -> Singles:
+    active: Singles = values / (1 + np.exp(-np.maximum(values, _LEAST_EXPONENT)))
+    return active

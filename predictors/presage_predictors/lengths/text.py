@@ -1,0 +1,145 @@
+"""A prompt as numbers, in a hundred microseconds: hashed words, hashed word pairs and a few plain signals.
+
+A sidecar reads every prompt, so the reading is bounded: of a long one only head and tail count, where
+the task and the last question stand. Nothing of the text leaves here but hashes and counts. (Ours.)
+"""
+
+import math
+import re
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from presage_policies.lengths import RequestFeatures
+
+HEAD_CHARACTERS = 1200
+TAIL_CHARACTERS = 400
+MOST_WORDS = 192  # of head and tail together
+OPENING_WORDS = 12  # these say what is wanted: "write a short poem about"
+ENDING_WORDS = 24  # and these, how: "in three sentences"
+WORD_ROWS = 1 << 15  # rows of the table of words
+PAIR_ROWS = 1 << 14  # and of the table of word pairs
+_WORD = re.compile(rb"[a-z]+|[0-9]+|[\x80-\xff]{1,12}|[^\sa-z0-9\x80-\xff]")
+_PAIR_FACTOR = np.uint32(0x9E3779B1)  # 2^32 over the golden ratio: spreads pairs that differ little
+_NUMBERS = {
+    b"a": 1, b"an": 1, b"one": 1, b"single": 1, b"two": 2, b"couple": 2, b"three": 3, b"four": 4, b"five": 5,
+    b"six": 6, b"seven": 7, b"eight": 8, b"nine": 9, b"ten": 10, b"hundred": 100,
+}  # fmt: skip
+# What a unit of text has in tokens, roughly, in English prose.
+_UNITS = {
+    **dict.fromkeys((b"word", b"words"), 1.35),
+    **dict.fromkeys((b"token", b"tokens"), 1.0),
+    **dict.fromkeys((b"character", b"characters", b"letters"), 0.25),
+    **dict.fromkeys((b"sentence", b"sentences"), 25.0),
+    **dict.fromkeys((b"line", b"lines", b"bullet", b"bullets"), 15.0),
+    **dict.fromkeys((b"paragraph", b"paragraphs", b"stanza", b"stanzas"), 100.0),
+    **dict.fromkeys((b"page", b"pages"), 600.0),
+}
+_COUNTED = {
+    b"examples", b"ideas", b"ways", b"reasons", b"tips", b"steps", b"items", b"points", b"questions",
+    b"names", b"things", b"facts", b"titles", b"options", b"suggestions", b"topics", b"sections",
+}  # fmt: skip
+_LOOK_BACK = 3  # words between a number and its unit: "in 50 to 60 short words"
+_LAST_ASCII = 0x7F
+_LARGEST_NUMBER = 5  # digits; a longer one counts no words
+SIGNALS = (
+    "prompt tokens", "characters", "tokens a character", "words read", "new lines", "questions", "digits",
+    "capitals", "beyond ASCII", "code marks", "quotes", "fences", "tools", "ends in colon", "ends in mark",
+    "length asked", "tokens asked", "count asked", "number counted", "cut short",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is kept of a prompt: rows of its words and of its word pairs (int64), and `SIGNALS` (float32)."""
+
+    words: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    signals: NDArray[np.float32]
+
+
+def read(features: RequestFeatures) -> Reading:
+    """Return the numbers that a request's prompt is judged by; bounded work for a prompt of any length."""
+    prompt = features.prompt
+    if len(prompt) > HEAD_CHARACTERS + TAIL_CHARACTERS:
+        shown = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
+    else:
+        shown = prompt
+    words = _WORD.findall(shown.lower().encode("utf-8", "replace"))
+    if len(words) > MOST_WORDS:
+        tail = MOST_WORDS // 4
+        words = words[: MOST_WORDS - tail] + words[-tail:]
+    hashes = np.fromiter(map(zlib.crc32, words), dtype=np.uint32, count=len(words))
+    pairs = (hashes[:-1] * _PAIR_FACTOR) ^ hashes[1:]
+    signals = _signals(features, shown, words)
+    return Reading(_rows(hashes, WORD_ROWS), _rows(pairs * _PAIR_FACTOR, PAIR_ROWS), signals)
+
+
+def word_row(word: str) -> int:
+    """Return the row of the table of words that a word (lower case) is found in."""
+    return zlib.crc32(word.encode()) % WORD_ROWS
+
+
+def _rows(hashes: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
+    return (hashes % np.uint32(count)).astype(np.int64)
+
+
+def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArray[np.float32]:
+    """Return `SIGNALS`, each of the order of one."""
+    characters = len(features.prompt)
+    size = max(1, len(shown))
+    digits = sum(map(shown.count, "0123456789"))
+    code = sum(map(shown.count, "{}();=<>_"))
+    ending = shown.rstrip()[-1:]
+    beyond = [word for word in words if word[0] > _LAST_ASCII]
+    asked, counted = _asked_length(words)
+    return np.array(
+        [
+            math.log1p(features.prompt_tokens) - 4,
+            math.log1p(characters) - 5,
+            math.log((features.prompt_tokens + 1) / (characters + 4)) + 1.4,
+            math.log1p(len(words)) - 4,
+            math.log1p(shown.count("\n")),
+            math.log1p(shown.count("?")),
+            10 * digits / size,
+            10 * sum(map(str.isupper, shown[:200])) / min(size, 200),
+            len(beyond) / max(1, len(words)),
+            10 * code / size,
+            10 * (shown.count('"') + shown.count("'")) / size,
+            float("```" in shown),
+            float(features.tools),
+            float(ending == ":"),
+            float(ending in "?.!"),
+            float(asked > 0),
+            math.log(asked) - 4 if asked > 0 else 0.0,
+            float(counted > 0),
+            math.log1p(counted),
+            float(characters > len(shown)),
+        ],
+        dtype=np.float32,
+    )
+
+
+def _asked_length(words: list[bytes]) -> tuple[float, float]:
+    """Return the tokens that the prompt asks for in so many words (0: none), and the number of things."""
+    tokens = counted = 0.0
+    for place, word in enumerate(words):
+        unit = _UNITS.get(word)
+        if unit is None and word not in _COUNTED:
+            continue
+        for before in reversed(words[max(0, place - _LOOK_BACK) : place]):
+            number = _number(before)
+            if number:
+                if unit is None:
+                    counted = float(number)
+                else:
+                    tokens = number * unit
+                break
+    return tokens, counted
+
+
+def _number(word: bytes) -> int:
+    if word.isdigit():
+        return int(word) if len(word) <= _LARGEST_NUMBER else 0
+    return _NUMBERS.get(word, 0)

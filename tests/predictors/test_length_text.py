@@ -1,0 +1,69 @@
+"""Reading prompts: bounded, blind to what it must not keep, and able to hear a length asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from presage_policies.lengths import RequestFeatures
+from presage_predictors.lengths.names import NAME_ROWS, name_grams
+from presage_predictors.lengths.text import (
+    HEAD_CHARACTERS,
+    MOST_WORDS,
+    PAIR_ROWS,
+    SIGNALS,
+    TAIL_CHARACTERS,
+    WORD_ROWS,
+    read,
+)
+
+
+def request(prompt: str) -> RequestFeatures:
+    """Return a request of which only the prompt matters."""
+    return RequestFeatures("a", "m", 10, None, prompt)
+
+
+@settings(max_examples=80)
+@given(st.text(max_size=3000))
+def test_any_text_is_read(prompt: str) -> None:
+    """Whatever the text, rows lie in their tables, signals are finite and there is a bound on words."""
+    reading = read(request(prompt))
+    assert len(reading.words) <= MOST_WORDS
+    assert len(reading.pairs) == max(0, len(reading.words) - 1)
+    assert ((reading.words >= 0) & (reading.words < WORD_ROWS)).all()
+    assert ((reading.pairs >= 0) & (reading.pairs < PAIR_ROWS)).all()
+    assert reading.signals.shape == (len(SIGNALS),)
+    assert np.isfinite(reading.signals).all()
+
+
+def test_the_middle_of_a_long_prompt_is_not_read() -> None:
+    """Two long prompts that differ in the middle only are read alike; head and tail are seen."""
+    head, tail = "h " * (HEAD_CHARACTERS // 2), "t " * (TAIL_CHARACTERS // 2)
+    one, other = read(request(head + "x" * 5000 + tail)), read(request(head + "y" * 5000 + tail))
+    assert (one.words == other.words).all()
+    assert (one.signals == other.signals).all()
+    assert (read(request("z" + head + "x" * 5000 + tail)).words[0]) != one.words[0]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens"),
+    [
+        ("Write it in 50 words.", 50 * 1.35),
+        ("Summarise this in one sentence", 25),
+        ("an essay of three short paragraphs", 300),
+        ("Tell me about words and sentences", 0),
+        ("answer 12345678 words", 0),
+    ],
+)
+def test_a_length_asked_for_is_heard(prompt: str, tokens: float) -> None:
+    """A number before a unit of text is a length asked for; a unit alone and absurd numbers are not."""
+    signals = dict(zip(SIGNALS, read(request(prompt)).signals, strict=True))
+    assert signals["length asked"] == (tokens > 0)
+    if tokens:
+        assert signals["tokens asked"] == pytest.approx(np.log(tokens) - 4, abs=1e-5)
+
+
+def test_names_of_kin_are_alike() -> None:
+    """Names that share most of their letters give nearer vectors than names that do not."""
+    one, kin, stranger = (name_grams(name) for name in ("llama-2-7b-chat", "llama-2-13b-chat", "gpt-4-turbo"))
+    assert one.shape == (NAME_ROWS,)
+    assert one @ kin > 0.5 > one @ stranger

@@ -1,0 +1,114 @@
+"""Predictions that can neither fail nor hold up a request."""
+
+import asyncio
+import threading
+
+import pytest
+from presage_policies.lengths import LengthDistribution, RequestFeatures
+from presage_predictors.history import HistoryLengthPredictor
+from presage_router.front import lengths
+from presage_router.front.lengths import SafePredictor
+from presage_router.metrics import Metrics
+
+REQUEST = RequestFeatures("a", "m", 10, 500, "hello")
+
+
+class Slow:
+    """Answers when it is let; learns at once. Remembers in which threads it was asked."""
+
+    def __init__(self, tokens: float = 33) -> None:
+        self.tokens = tokens
+        self.let = threading.Event()
+        self.threads: set[int] = set()
+        self.learnt: list[int] = []
+
+    def predict(self, features: RequestFeatures) -> LengthDistribution:
+        """Wait to be let, then say the one length."""
+        self.threads.add(threading.get_ident())
+        self.let.wait(10)
+        return LengthDistribution.constant(self.tokens)
+
+    def observe(self, features: RequestFeatures, output_tokens: int) -> None:
+        """Remember the length."""
+        self.learnt.append(output_tokens)
+
+
+class Broken:
+    """Raises whatever it is asked."""
+
+    def predict(self, features: RequestFeatures) -> LengthDistribution:
+        """Fail."""
+        raise RuntimeError("no weights")
+
+    def observe(self, features: RequestFeatures, output_tokens: int) -> None:
+        """Fail."""
+        raise RuntimeError("no memory")
+
+
+def value(metrics: Metrics, name: str) -> float:
+    """Return a counter's value."""
+    found = metrics.registry.get_sample_value(name, {"service": "s", "namespace": "n"})
+    assert found is not None
+    return found
+
+
+async def test_a_prediction_in_time_is_the_learned_one() -> None:
+    """A predictor with a fallback works in a thread of its own, and what it says in time serves, capped."""
+    slow = Slow(900)
+    slow.let.set()
+    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    assert (await safe.predict(REQUEST)).mean == 500
+    assert threading.get_ident() not in slow.threads
+    safe.close()
+
+
+async def test_a_late_prediction_is_answered_from_history() -> None:
+    """Whoever misses the deadline is answered by the fallback, which has learnt along, and counted."""
+    slow, metrics = Slow(), Metrics("s", "n")
+    safe = SafePredictor(slow, metrics, HistoryLengthPredictor())
+    for _ in range(100):
+        safe.observe(REQUEST, 77)
+    began = asyncio.get_running_loop().time()
+    length = await safe.predict(REQUEST)
+    assert asyncio.get_running_loop().time() - began < 1
+    assert length.median == pytest.approx(77, rel=0.3)
+    assert value(metrics, "presage_router_predictor_late_total") == 1
+    slow.let.set()
+    safe.close()
+
+
+async def test_what_is_finished_is_learnt_in_the_thread() -> None:
+    """Each observation reaches the predictor, and after those before it."""
+    slow = Slow()
+    slow.let.set()
+    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    for tokens in range(1, 21):
+        safe.observe(REQUEST, tokens)
+    await safe.predict(REQUEST)
+    assert slow.learnt == list(range(1, 21))
+    safe.close()
+
+
+async def test_a_stuck_predictor_gathers_no_backlog() -> None:
+    """While the thread is stuck, no more than the limit waits to be learnt, and requests go on."""
+    slow = Slow()
+    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    await safe.predict(REQUEST)
+    for tokens in range(1, 2 * lengths.MOST_UNLEARNT):
+        safe.observe(REQUEST, tokens)
+    slow.let.set()
+    assert await asyncio.to_thread(safe._thread.submit(lambda: len(slow.learnt)).result, 5) == (
+        lengths.MOST_UNLEARNT
+    )
+    safe.close()
+
+
+@pytest.mark.parametrize("fallback", [None, HistoryLengthPredictor(), Broken()])
+async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> None:
+    """What a predictor raises is counted, in the loop or in the thread, and something simpler serves."""
+    metrics = Metrics("s", "n")
+    safe = SafePredictor(Broken(), metrics, fallback)
+    assert (await safe.predict(REQUEST)).median > 1
+    safe.observe(REQUEST, 5)
+    assert value(metrics, "presage_router_predictor_failures_total") >= 2 or fallback is not None
+    safe.close()
