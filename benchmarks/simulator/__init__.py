@@ -1,0 +1,1 @@
+"""How fast virtual time runs: requests a second of CPU, beside the slow reference; and its memory."""
