@@ -69,7 +69,9 @@ class Fleet:
         rows, windows = values.shape
         first = 0 if judged is None else max(0, windows - judged)
         ends = end - (windows - 1 - np.arange(windows)) * self.window_seconds
-        views = [self._panel.update(values[:, index], float(ends[index])) for index in range(windows)][first:]
+        for index in range(first):
+            self._panel.advance(values[:, index])
+        views = [self._panel.update(values[:, index], float(ends[index])) for index in range(first, windows)]
         if not views:
             return np.empty((0, rows, len(LEVELS), len(self.ahead)))
         made = self._network.quantiles(joined(views)).reshape(len(views), rows, len(self.ahead), -1)

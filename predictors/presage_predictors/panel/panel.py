@@ -37,6 +37,7 @@ class Panel:
         self._record = Record(rows, len(EXPERTS), ahead)
         self._level = np.zeros(rows)
         self._level_weight = np.zeros(rows)
+        self._said, self._there = self._experts.forecast()
 
     @property
     def age(self) -> NDArray[np.int64]:
@@ -44,10 +45,12 @@ class Panel:
         return self._experts.age
 
     def update(self, values: Floats, end: float) -> View:
-        """Take in the window that ended at `end` (seconds) and return what the networks see after it.
+        """Take in the window that ended at `end` (seconds) and return what the networks see after it."""
+        self.advance(values)
+        return self.view(end)
 
-        `values` has shape [rows]; what no rate can be (infinite, negative) counts as absent.
-        """
+    def advance(self, values: Floats) -> None:
+        """Take in a window, shape [rows]; what no rate can be (infinite, negative) counts as absent."""
         values = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
         present = np.isfinite(values)
         keep = 1 - 1 / LEVEL_MEMORY
@@ -55,12 +58,16 @@ class Panel:
         self._level_weight = np.where(present, keep * self._level_weight + 1, self._level_weight)
         self._record.judge(values)
         self._experts.update(values)
-        said, there = self._experts.forecast()
-        self._record.remember(said)
+        self._said, self._there = self._experts.forecast()
+        self._record.remember(self._said)
+
+    def view(self, end: float) -> View:
+        """Return what the networks see after the last window, which ended at `end` (seconds)."""
+        said = self._said
         level = self._level / np.maximum(self._level_weight, 1e-9)
         errors = self._record.errors(level)
         unit = _unit(errors)
-        steps = self._step_features(said, there, errors, self._scales(unit, level, end))
+        steps = self._step_features(said, self._there, errors, self._scales(unit, level, end))
         return View(self._sequence(unit[:, 0], end), steps, said, unit)
 
     def _sequence(self, unit: Floats, end: float) -> Singles:
