@@ -33,7 +33,7 @@ PARTS: dict[str, Document] = {
     },
     "no reserve for rises": {"scaling.parameters.reserve": False},
     "one instance's percentile, times N": {"scaling.parameters.pooled": False},
-    "rate by the minute, not by the second": {"scaling.parameters.bySecond": False},
+    "rate by windows of 10 minutes, not by the second": {"scaling.parameters.bySecond": False},
     "decided every 15 s": {"scaling.intervalSeconds": 15},
 }
 """What is taken away from `presage`: dotted fields and their values."""
