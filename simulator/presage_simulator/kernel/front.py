@@ -250,7 +250,7 @@ def _wait(w: World, slot: int, now: float, rng: Generator) -> None:
         for place in range(f.ready):
             cut(w, w.ready[place], now)
     first = head(w, now)
-    if first == f.checked:  # no guard has room for it, or it would have been pulled
+    if first == f.checked and first != slot:  # no guard has room for it, or it would have been pulled
         return
     for place in range(f.ready):
         e = w.ready[place]
