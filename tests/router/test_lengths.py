@@ -4,8 +4,10 @@ import asyncio
 import threading
 
 import pytest
+from presage_cli.commands.router import _predictors
 from presage_policies.lengths import LengthDistribution, RequestFeatures
 from presage_predictors.history import HistoryLengthPredictor
+from presage_router.config import ConfigError
 from presage_router.front import lengths
 from presage_router.front.lengths import SafePredictor
 from presage_router.metrics import Metrics
@@ -112,3 +114,18 @@ async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> N
     safe.observe(REQUEST, 5)
     assert value(metrics, "presage_router_predictor_failures_total") >= 2 or fallback is not None
     safe.close()
+
+
+@pytest.mark.parametrize("name", ["History", "Fast", "Auto"])
+def test_every_predictor_of_the_configuration_can_be_built(name: str) -> None:
+    """Each name gives a predictor that answers, and a learned one comes with a fallback that it is not."""
+    predictor, fallback = _predictors(name)
+    assert predictor.predict(REQUEST).mean <= 500
+    assert (fallback is None) == (name == "History")
+    assert fallback is not predictor
+
+
+def test_an_unknown_predictor_is_refused() -> None:
+    """A name that is none is refused with the names that are."""
+    with pytest.raises(ConfigError, match=r"'Oracle'.*History, Fast, Auto"):
+        _predictors("Oracle")

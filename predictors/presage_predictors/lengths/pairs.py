@@ -59,6 +59,7 @@ class Pairs:
 def read_pairs(path: Path, also: tuple[str, ...] = ()) -> tuple[Pairs, dict[str, NDArray[np.str_]]]:
     """Read a file in the format of `pairs.parquet`, and further columns as text. Raises PairsError."""
     import pyarrow as pa  # noqa: PLC0415 - not installed where requests are served
+    import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
@@ -68,7 +69,7 @@ def read_pairs(path: Path, also: tuple[str, ...] = ()) -> tuple[Pairs, dict[str,
     missing = [name for name in (*_NEEDED, *also) if name not in table.column_names]
     if missing:
         raise PairsError(f"{path} has no column {missing[0]!r}: it has {', '.join(table.column_names)}")
-    table = table.filter(pa.compute.greater_equal(table["response_tokens"], 1))
+    table = table.filter(pc.greater_equal(table["response_tokens"], 1))
     encoded = table["prompt"].combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
