@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import presage_crds as crds
 import pyarrow as pa
 import pytest
 from presage_cli.commands import forecast as command
+from presage_cli.commands.operator import forecasters
 from presage_cli.forecast.prometheus import Span, rates
 from presage_cli.forecast.tasks import Choice, recordings_in, tasks_of
 from presage_cli.main import app
@@ -119,6 +121,17 @@ def test_no_prometheus_is_told() -> None:
     for address, message in (("p:9090", "is no address"), ("http://127.0.0.1:9", "does not answer")):
         with pytest.raises(TraceError, match=message):
             rates(address, "q", Span(600.0, 6000.0, 2400.0))
+
+
+@pytest.mark.parametrize("model", list(crds.ForecastModel), ids=lambda model: model.value)
+def test_the_operator_forecasts_with_what_a_service_asks_for(model: crds.ForecastModel) -> None:
+    """Each model that the API knows is built by name, with the service's season, for each service anew."""
+    build = forecasters(None)
+    settings = crds.Forecast(model=model, season_seconds=3600)
+    one, other = build(settings), build(settings)
+    assert one.name == model.value
+    assert one is not other
+    assert getattr(one, "season_seconds", 3600.0) == 3600.0
 
 
 def test_training_needs_one_source() -> None:
