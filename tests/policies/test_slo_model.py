@@ -117,6 +117,15 @@ def test_chance_is_held_against_and_a_fall_is_not() -> None:
     assert decisions[-1][0] == steady(5.0)
 
 
+def test_what_comes_and_goes_is_held() -> None:
+    """After a rise as large as the fall was seen, the pods stay for a cold start: demand may be back."""
+    world = World(SLOModel(SLOModelParameters(reserve=False)))
+    world.run(5.0, 300)
+    world.run(30.0, 300)
+    assert world.run(5.0, 40)[-1][0] == steady(30.0)
+    assert world.run(5.0, 60)[-1][0] == steady(5.0)
+
+
 def test_pooling_needs_fewer_than_one_at_a_time() -> None:
     """One instance's percentile times N asks for more than the pool's own percentile."""
     one = sustainable_rates(ENGINE, 1000, 200, OBJECTIVES).output / 200

@@ -114,7 +114,9 @@ def pooled_state(
     if for_slot is None or for_prefill is None:
         return None
     interrupted = own * iteration * max(1.0, shape.output_tokens)
-    varied = z * work * math.sqrt(interrupted * (1 + variation**2)) / max(1.0, shape.output_tokens)
+    varied = (
+        z * work * math.sqrt(interrupted * (shape.dispersion + variation**2)) / max(1.0, shape.output_tokens)
+    )
     return PooledState(
         replicas=replicas,
         requests_per_second=rate,

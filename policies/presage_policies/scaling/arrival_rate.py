@@ -28,9 +28,9 @@ class ArrivalRate:
     before: float | None = None
 
     @property
-    def fell(self) -> bool:
-        """Whether the last change was a fall."""
-        return self.before is not None and self.rate < self.before
+    def fell_by(self) -> float:
+        """By how much the last change was a fall, requests/s."""
+        return 0.0 if self.before is None else max(0.0, self.before - self.rate)
 
     def variance(self, dispersion: float) -> float:
         """Return the variance of the estimate, of arrivals of that dispersion."""

@@ -135,7 +135,7 @@ class SLOModel:
         if observation.inflight_requests is not None:
             needs.append(pool.inflight(observation.inflight_requests))
         need = max(needs, key=lambda n: n.replicas)
-        since = self._held_since(observation, measured)
+        since = self._held_since(state, observation, measured)
         kept = tuple((at, n) for at, n in state.wanted if at > since)
         state = replace(state, wanted=(*kept, (observation.now, need.replicas)))
         replicas = max(n for _, n in state.wanted)
@@ -155,16 +155,17 @@ class SLOModel:
             figures["foretoldRequestsPerSecond"] = foretold
         return state, Sizing(replicas, reason, code, figures)
 
-    def _held_since(self, observation: Observation, measured: ArrivalRate) -> float:
+    def _held_since(self, state: SLOModelState, observation: Observation, measured: ArrivalRate) -> float:
         """Return since when what was needed still counts: for a cold start, against chance.
 
         A pod let go costs a cold start when it is needed again, so a need is held as long as that. A fall
-        that chance does not explain ends what was needed before it; should demand come back at once,
-        that is a rise like any other, and the reserve is for rises.
+        that chance does not explain ends what was needed before it, unless a rise as large was seen:
+        then demand that comes and goes is likely to come back.
         """
         hold = self.parameters.hold_seconds
         since = observation.now - (observation.horizon_seconds if hold is None else hold)
-        if measured.fell and measured.seconds >= SETTLING_SECONDS:
+        likely_back = measured.fell_by <= state.surprises.unaided.largest
+        if measured.fell_by > 0 and not likely_back and measured.seconds >= SETTLING_SECONDS:
             return max(since, observation.now - measured.seconds + SETTLING_SECONDS)
         return since
 

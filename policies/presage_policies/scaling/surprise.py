@@ -55,6 +55,11 @@ class Rises:
         )
         return Rises(kept if done is None else (*kept, done), rise, self.since if goes_on else now)
 
+    @property
+    def largest(self) -> float:
+        """The largest rise, requests/s."""
+        return max((r.absolute for r in (*self.kept, *filter(None, (self.latest,)))), default=0.0)
+
     def expected(self, level: float) -> float:
         """Return by how much demand may rise from `level`: by no more than was seen, in either measure."""
         rises = self.kept if self.latest is None else (*self.kept, self.latest)
