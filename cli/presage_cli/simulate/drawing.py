@@ -18,6 +18,7 @@ INK, GRID = "#010203", "#040506"
 PALETTE = (
     "#2a78d6", "#d9622b", "#1f9e76", "#b0479b", "#c79a14",
     "#6f63d9", "#d1495b", "#4f8f2f", "#2f9fb5", "#8a6d4f",
+    "#e58fb6", "#16407a", "#7a7f1e", "#7d2f2f",
 )  # fmt: skip
 FORESIGHT = "#8a94a0"  # perfect foresight is a bound, not a rival: grey
 MISSED = "#d9304f"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from presage_simulator.comparison import Comparison
 from presage_simulator.pool_figures import sampled, together
 from presage_simulator.results import ReplicaSteps
@@ -123,7 +123,10 @@ def _front(axes: Axes, comparison: Comparison, colours: Mapping[str, str], servi
     axes.set_yticks([0, 0.1, 0.3, 1, 3, 10, 30, 100])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("replica-seconds (fewer is cheaper)")
     axes.set_ylabel("requests that missed (lower is better)")
 
