@@ -48,6 +48,14 @@ bench-overhead: guard ## The sidecar against a direct connection and a Rust rout
 	$(UV) sync --frozen --quiet --group bench
 	$(RUN) python -m benchmarks.overhead
 
+.PHONY: bench-simulator
+bench-simulator: env ## Simulated requests a second, against the per-iteration reference; memory of ten million
+	$(RUN) python -m benchmarks.simulator
+
+.PHONY: evaluate
+evaluate: env ## Rerun the evaluation of docs/evaluation.md (under an hour on 2 cores)
+	@bash make/evaluate.sh
+
 .PHONY: generate
 generate: env ## Write the CRD and the API reference from the models
 	$(RUN) presage crds

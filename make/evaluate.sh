@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 uv="${UV:-uv}"
 out=out/evaluation
 jobs="$(nproc)"
-wanted="${ONLY:-engine theory simulator ramp preserve routing niyama scale}"
+wanted="${ONLY:-engine theory simulator ramp sensitivity preserve preserve-recorded routing niyama scale}"
 data="${PRESAGE_SHARED_DATA:-../shared/data}"
 mkdir -p "$out"
 
@@ -33,6 +33,10 @@ scenario() {
         --json "$out/$1.json" --report "$out/$1.html"
 }
 
+scenario_json() { # of a kind that has no report
+    run presage simulate "examples/scenarios/$1.yaml" --jobs "$jobs" --json "$out/$1.json"
+}
+
 for name in $wanted; do
     case "$name" in
         engine)
@@ -41,11 +45,13 @@ for name in $wanted; do
                 --run "$data/engine/vllm-run_rtxpro6000_llama31-8b.jsonl.gz" \
                 --meta "$data/engine/vllm-run_rtxpro6000_llama31-8b.meta.json" \
                 --json "$out/engine.json" ;;
-        theory) step "queueing theory" run python -m benchmarks.queueing_theory --json "$out/theory.json" ;;
+        theory) step "queueing theory" scenario_json queueing-theory ;;
         simulator) step "the simulator's speed" run python -m benchmarks.simulator ;;
-        ramp | preserve | routing | niyama | scale) step "scenario $name" scenario "$name" ;;
+        sensitivity) step "the ramp with other capacities" run python -m benchmarks.ramp sensitivity ;;
+        niyama) step "scenario niyama" scenario_json niyama ;;
+        ramp | preserve | preserve-recorded | routing | scale) step "scenario $name" scenario "$name" ;;
         *)
-            echo "ONLY has '$name': known are engine theory simulator ramp preserve routing niyama scale." >&2
+            echo "ONLY has '$name': known are engine theory simulator ramp sensitivity preserve preserve-recorded routing niyama scale." >&2
             exit 1
             ;;
     esac
