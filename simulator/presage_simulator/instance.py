@@ -105,11 +105,11 @@ class Instance:
             self.anticipator.progress(request_id, generated)
         self._output_served += len(result.tokens)
         self._kv_tokens += len(result.tokens)
-        generated = dict(result.tokens)
+        totals = dict(result.tokens)
         for request_id in result.finished:
             guarded = self._guarded.pop(request_id)
             self._token_load -= guarded.prompt_tokens + guarded.length.mean
-            self._kv_tokens -= guarded.prompt_tokens + generated[request_id]
+            self._kv_tokens -= guarded.prompt_tokens + totals[request_id]
             self.anticipator.finish(request_id)
         return result
 

@@ -117,7 +117,8 @@ class _Recent:
 
     def quantiles(self) -> Floats:
         """Return the empirical quantiles at the wire's levels; there must be a sample."""
-        return np.quantile(self.lengths[: self.count], LEVELS)
+        quantiles: Floats = np.quantile(self.lengths[: self.count], LEVELS)
+        return quantiles
 
 
 class HistoryLengths:

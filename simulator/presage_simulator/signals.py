@@ -38,10 +38,11 @@ class Arrivals:
         self._seconds = _longer(self._seconds, int(at[-1]) + 1)
         self._windows = _longer(self._windows, int(at[-1] / window) + 1)
         bins, places = at.astype(np.int64), (at / window).astype(np.int64)
-        for row, weights in enumerate((np.ones(len(at)), prompt_tokens, predicted)):
-            np.add.at(self._seconds[row], bins, weights)
-        for row, weights in enumerate((prompt_tokens, predicted)):
-            np.add.at(self._windows[row], places, weights)
+        tokens = (prompt_tokens.astype(np.float64), predicted)
+        for row, weights in zip(self._seconds, (np.ones(len(at)), *tokens), strict=True):
+            np.add.at(row, bins, weights)
+        for row, weights in zip(self._windows, tokens, strict=True):
+            np.add.at(row, places, weights)
 
     def signal(self, now: float) -> ArrivalSignal:
         """Return the last whole seconds before `now`."""

@@ -92,7 +92,7 @@ def expire(w: World, now: float) -> None:
 def expires_at(w: World) -> float:
     """Return when the longest waiting request is turned away; inf = nobody waits."""
     oldest = w.front[0].oldest
-    return math.inf if oldest == NONE else w.requests[oldest].arrived + w.setting[0].max_wait  # type: ignore[no-any-return]
+    return math.inf if oldest == NONE else w.requests[oldest].arrived + w.setting[0].max_wait
 
 
 @compiled

@@ -9,13 +9,16 @@ from numba.experimental import structref
 from presage_simulator.kernel.compiled import compiled
 from presage_simulator.kernel.state import Guards, Part, Prefixes, Scratch, World
 
+_types: Any = types  # numba has few types of its own
+_define: Any = structref
 
-class _Handle(types.StructRef):  # type: ignore[misc]  # numba has no types
+
+class _Handle(types.StructRef):
     """A struct on the heap whose fields have whatever types it was made with."""
 
     def preprocess_fields(self, fields: Any) -> Any:
         """Take fields by type, not by value."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+        return tuple((name, _types.unliteral(kind)) for name, kind in fields)
 
     @property
     def mangling_args(self) -> tuple[str, tuple[()]]:
@@ -48,57 +51,63 @@ class _WorldType(_Handle):
     pass
 
 
-class _GuardsHandle(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _GuardsHandle(structref.StructRefProxy):
     pass
 
 
-class _PartHandle(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _PartHandle(structref.StructRefProxy):
     pass
 
 
-class _PrefixesHandle(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _PrefixesHandle(structref.StructRefProxy):
     pass
 
 
-class _ScratchHandle(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _ScratchHandle(structref.StructRefProxy):
     pass
 
 
-class _WorldHandle(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _WorldHandle(structref.StructRefProxy):
     pass
 
 
-structref.define_constructor(_GuardsHandle, _GuardsType, Guards._fields)
-structref.define_attributes(_GuardsType)
+_define.define_constructor(_GuardsHandle, _GuardsType, Guards._fields)
+_define.define_attributes(_GuardsType)
 for _handle, _kind, _tuple in (
     (_PartHandle, _PartType, Part),
     (_PrefixesHandle, _PrefixesType, Prefixes),
     (_ScratchHandle, _ScratchType, Scratch),
     (_WorldHandle, _WorldType, World),
 ):
-    structref.define_constructor(_handle, _kind, _tuple._fields)
-    structref.define_attributes(_kind)
+    _define.define_constructor(_handle, _kind, _tuple._fields)
+    _define.define_attributes(_kind)
+
+_new_world: Any = _WorldHandle
+_new_guards: Any = _GuardsHandle
+_new_part: Any = _PartHandle
+_new_prefixes: Any = _PrefixesHandle
+_new_scratch: Any = _ScratchHandle
 
 
 @compiled
 def by_reference(w: World) -> Any:
     """Return a handle with the fields of `w`."""
-    return _WorldHandle(
+    return _new_world(
         w.profile,
         w.objectives,
         w.setting,
         w.front,
         w.requests,
         w.free,
-        _GuardsHandle(*w.live),
-        _GuardsHandle(*w.seen),
+        _new_guards(*w.live),
+        _new_guards(*w.seen),
         w.running,
         w.ready,
         w.due,
         w.heap,
         w.place,
-        _PartHandle(*w.part),
-        _PrefixesHandle(*w.prefixes),
+        _new_part(*w.part),
+        _new_prefixes(*w.prefixes),
         w.fates,
-        _ScratchHandle(*w.scratch),
+        _new_scratch(*w.scratch),
     )

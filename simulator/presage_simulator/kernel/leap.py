@@ -35,7 +35,7 @@ def done(w: World, e: int, now: float) -> int:
         count -= 1
     while count < i.planned - 1 and end_of(w, e, count + 1) <= now:
         count += 1
-    return count
+    return int(count)
 
 
 @compiled

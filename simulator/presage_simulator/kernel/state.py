@@ -168,7 +168,9 @@ BID = np.dtype(
 )
 
 
-Coefficients = namedtuple("Coefficients", [one.name for one in fields(IterationCoefficients)])  # noqa: PYI024 - their twin
+Coefficients: Any = namedtuple(  # type: ignore[misc]  # noqa: PYI024 - the twin of a dataclass
+    "Coefficients", [one.name for one in fields(IterationCoefficients)]
+)
 
 
 class Engine(NamedTuple):
