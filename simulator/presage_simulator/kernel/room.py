@@ -106,4 +106,6 @@ def _set_tail(w: World, lapsed: bool, slot: int) -> None:
 @compiled
 def _goes_before(w: World, slot: int, other: int) -> bool:
     a, b = w.requests[slot], w.requests[other]
-    return bool(a.key < b.key or (a.key == b.key and a.arrived < b.arrived))
+    if a.key != b.key:
+        return bool(a.key < b.key)
+    return bool(a.arrived < b.arrived or (a.arrived == b.arrived and a.index < b.index))
