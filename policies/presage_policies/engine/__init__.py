@@ -21,7 +21,7 @@ from presage_policies.engine.timing import (
     iteration_seconds,
     prefill_seconds,
 )
-from presage_policies.engine.transient import Surge, surge
+from presage_policies.engine.transient import Surge, replayed, surge
 
 __all__ = [
     "Batch",
@@ -44,6 +44,7 @@ __all__ = [
     "pooled_state",
     "prefill_seconds",
     "prefill_work",
+    "replayed",
     "replicas_for",
     "serve_alone",
     "slots_of",

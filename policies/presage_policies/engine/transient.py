@@ -9,8 +9,13 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 from presage_policies.engine.pooled import RequestShape, decode_step, prefill_work, slots_of
 from presage_policies.engine.timing import EngineProfile
+
+Floats = NDArray[np.float64]
 
 STEP_SECONDS = 1.0
 TINY = 1e-9  # requests/s, instead of none
@@ -59,6 +64,34 @@ def surge(  # noqa: PLR0917 - a pool, a rise and a shape
     return Surge(longest, slowest, most)
 
 
+def replayed(  # noqa: PLR0917 - a pool, its load and a shape
+    profile: EngineProfile,
+    replicas: int,
+    arrivals: Floats,
+    bin_seconds: float,
+    judged: int,
+    shape: RequestShape,
+) -> Surge:
+    """Return the worst of the last `judged` bins when `replicas`, idle before, go through these arrivals.
+
+    `arrivals` = requests of each bin, shape [bins], oldest first. What an answer feels of slow iterations is
+    their mean over its length: a second of prompts spoils one of a dozen tokens, and not one of a thousand.
+    """
+    pool = _Fluid(profile, replicas, shape)
+    decoding, waiting, pace = 0.0, 0.0, pool.iteration(0.0, 0.0)
+    longest, slowest, most = 0.0, 0.0, 0.0
+    for index, count in enumerate(arrivals):
+        arriving = float(count) / bin_seconds / replicas
+        admitted, decoding = pool.stepped(decoding, waiting / bin_seconds + arriving, bin_seconds)
+        waiting = max(0.0, waiting + (arriving - admitted) * bin_seconds)
+        iteration = pool.iteration(decoding, admitted)
+        pace += min(1.0, bin_seconds / (shape.output_tokens * iteration)) * (iteration - pace)
+        if index >= len(arrivals) - judged:
+            longest = max(longest, waiting / admitted if waiting > 0 and admitted > 0 else 0.0)
+            slowest, most = max(slowest, pace), max(most, decoding)
+    return Surge(longest, slowest, most)
+
+
 class _Fluid:
     """One of several equal instances as a fluid: sequences decode, prompts take their share of the time."""
 
@@ -87,10 +120,13 @@ class _Fluid:
         decoding = rate * self._steps * self._fixed / idle
         return decoding if decoding < self.slots else None
 
-    def stepped(self, decoding: float, wanting: float) -> tuple[float, float]:
-        """Return the requests/s admitted in one step, and the sequences that decode after it."""
+    def stepped(self, decoding: float, wanting: float, seconds: float = STEP_SECONDS) -> tuple[float, float]:
+        """Return the requests/s admitted in one step, and the sequences that decode after it.
+
+        In a long step short answers come and go, so no more leave than are there.
+        """
         most = min(wanting, BUSY_WITH_PROMPTS / self._work)
         leaving = self.served(decoding, most)
-        room = (self.slots - decoding) / STEP_SECONDS + leaving
+        room = (self.slots - decoding) / seconds + leaving
         admitted = min(most, max(0.0, room))
-        return admitted, decoding + (admitted - leaving) * STEP_SECONDS
+        return admitted, max(0.0, decoding + (admitted - leaving) * seconds)

@@ -9,32 +9,23 @@ and the pool is held so large that it stands that surge until pods come (`engine
 import math
 from dataclasses import dataclass, field, replace
 
-from presage_policies.engine import (
-    EngineProfile,
-    RequestShape,
-    pooled_state,
-    replicas_for,
-    slots_of,
-    surge,
-    sustainable_rates,
-)
+from presage_policies.engine import EngineProfile, RequestShape
 from presage_policies.objectives import Objectives
 from presage_policies.scaling.arrival_rate import ArrivalRate, arrival_rate, dispersion_of, variation_of
 from presage_policies.scaling.behavior import Behavior, Rules
+from presage_policies.scaling.bursts import Bursts, fading
+from presage_policies.scaling.misses import Misses, fates
 from presage_policies.scaling.policy import Observation, Sizing
+from presage_policies.scaling.sizer import Need, Sizer
 from presage_policies.scaling.surprise import Look, Surprises
 
 SLO_MODEL_BEHAVIOR = Behavior(up=Rules(), down=Rules())
 """The policy holds by itself, so `behavior` need not."""
 
-MOST_REPLICAS = 100_000
 DISPERSION_SECONDS = 600.0  # over which the dispersion of arrivals is averaged
 ENOUGH_REQUESTS = 20.0  # to tell mean lengths, and what a sequence holds
 LASTING_SECONDS = 30.0  # a shorter rise is a burst, which queues and what is free in the batches take up
 SETTLING_SECONDS = 15.0  # after demand has fallen, before what was wanted earlier is let go: one interval
-PREFILLS = 2.0  # lone first tokens that the TTFT objective keeps for a prefill amid others, in a surge
-TYPICAL_PERCENTILE = 50.0
-LEAST_WAIT_SHARE = 0.25  # of the TTFT objective that a surge may make a request wait in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +52,34 @@ class SLOModelParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class SLOModelState:
-    """What it remembers; lost, it provides for no surprises until it has seen some again.
+class Wanted:
+    """Replicas that were needed at a time, and until when they are held against chance."""
 
-    `wanted` = the replicas that were needed over the hold; `dispersion` of arrivals, averaged over the
-    `dispersion_seconds` that are known (it begins as Poisson's, known for two minutes).
-    """
-
-    surprises: Surprises = field(default_factory=Surprises)
-    wanted: tuple[tuple[float, int], ...] = ()
-    dispersion: float = 1.0
-    dispersion_seconds: float = 120.0
-    seen_at: float | None = None
+    at: float
+    replicas: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """Replicas that one consideration asks for, and the words for it."""
+class SLOModelState:
+    """What it remembers; lost, it provides for no surprises until it has seen some again.
 
-    replicas: int
-    words: str
-    code: str
+    `wanted` = the replicas that were needed over the hold; `bases` = what the rate alone needed, by time,
+    from a lead time before the arrivals that are replayed; `rose_at` = when a lasting rise was last going on;
+    `dispersion` of arrivals, averaged over the `dispersion_seconds` that are known (it begins as Poisson's,
+    known for two minutes).
+    """
+
+    surprises: Surprises = field(default_factory=Surprises)
+    wanted: tuple[Wanted, ...] = ()
+    bursts: Bursts = field(default_factory=Bursts)
+    misses: Misses = field(default_factory=Misses)
+    bases: tuple[tuple[float, int], ...] = ()
+    rose_at: float = -math.inf
+    first_seen_at: float | None = None
+    dispersion: float = 1.0
+    dispersion_seconds: float = 120.0
+    seen_at: float | None = None
 
 
 class SLOModel:
@@ -101,12 +99,14 @@ class SLOModel:
         engine, objectives = observation.engine, observation.objectives
         if engine is None or objectives is None:
             return state, _unknown(observation, "CapacityUnknown", "no engine profile or objectives")
+        if state.first_seen_at is None:
+            state = replace(state, first_seen_at=observation.now)
         state = self._with_dispersion(state, observation)
         shape = _shape(observation, engine, state.dispersion)
         measured = self._measured(observation, shape, state.dispersion)
         if shape is None or measured is None:
             return state, _unknown(observation, "DemandUnknown", "neither arrivals nor a measured token rate")
-        pool = _Sizer(engine, objectives, shape, pooled=self.parameters.pooled)
+        pool = Sizer(engine, objectives, shape, pooled=self.parameters.pooled)
         if pool.for_rate(0.0) is None:
             words = f"{engine.name} cannot hold {shape.prompt_tokens:.0f} + {shape.output_tokens:.0f} tokens"
             return state, _unknown(observation, "CapacityUnknown", words)
@@ -118,56 +118,61 @@ class SLOModel:
         self,
         state: SLOModelState,
         observation: Observation,
-        pool: "_Sizer",
+        pool: Sizer,
         measured: ArrivalRate,
         foretold: float | None,
     ) -> tuple[SLOModelState, Sizing]:
-        rate = measured.rate
         trusted = foretold is not None and state.surprises.trusts_forecasts
+        ahead = foretold if trusted else None
+        rate = measured.rate * state.misses.factor
         reserve = state.surprises.reserve(rate, aided=trusted) if self.parameters.reserve else 0.0
-        needs = [pool.level(rate)]
-        if trusted and foretold is not None:
-            needs.append(pool.ahead(foretold, observation))
+        needs = _by_rate(pool, observation, rate, reserve, ahead)
         base = max(need.replicas for need in needs)
-        from_rate = max(rate, foretold) if trusted and foretold is not None else rate
-        if reserve > 0:
-            needs.append(pool.surge(base, from_rate, reserve, observation.horizon_seconds))
-        if observation.inflight_requests is not None:
-            needs.append(pool.inflight(observation.inflight_requests))
+        if self.parameters.reserve:
+            state = _with_bursts(state, observation, pool, base)
+        needs += _besides(state, observation, pool, base)
         need = max(needs, key=lambda n: n.replicas)
-        since = self._held_since(state, observation, measured)
-        kept = tuple((at, n) for at, n in state.wanted if at > since)
-        state = replace(state, wanted=(*kept, (observation.now, need.replicas)))
-        replicas = max(n for _, n in state.wanted)
+        state = replace(state, misses=state.misses.seen(observation, need.replicas))
+        state = self._held(state, observation, measured, need.replicas)
+        replicas = max(each.replicas for each in state.wanted)
         reason, code = "; ".join(n.words for n in needs), need.code
         if replicas > need.replicas:
-            reason, code = (
-                f"{reason}; {replicas} were needed less than {observation.now - since:.0f} s ago",
-                "Held",
-            )
+            since = observation.now - min(each.at for each in state.wanted)
+            reason, code = f"{reason}; {replicas} were needed less than {since:.0f} s ago", "Held"
         figures = {
-            "requestsPerSecond": rate,
+            "requestsPerSecond": measured.rate,
             "reserveRequestsPerSecond": reserve,
+            "correction": state.misses.factor,
             "dispersion": state.dispersion,
             "instancesNeeded": float(need.replicas),
         }
         if foretold is not None:
             figures["foretoldRequestsPerSecond"] = foretold
-        return state, Sizing(replicas, reason, code, figures)
+        known = state.first_seen_at is not None and (
+            observation.now >= state.first_seen_at + observation.horizon_seconds
+        )
+        return state, Sizing(replicas, reason, code, figures, hold_down=not known)
 
-    def _held_since(self, state: SLOModelState, observation: Observation, measured: ArrivalRate) -> float:
-        """Return since when what was needed still counts: for a cold start, against chance.
+    def _held(
+        self, state: SLOModelState, observation: Observation, measured: ArrivalRate, needed: int
+    ) -> SLOModelState:
+        """Remember what is needed for a hold, and drop what is held no longer.
 
-        A pod let go costs a cold start when it is needed again, so a need is held as long as that. A fall
-        that chance does not explain ends what was needed before it, unless a rise as large was seen:
+        A pod let go costs a cold start when it is needed again, so a need is held as long as that; and one
+        that came too late, as long again, so that no pod is given up before it was ready. A fall that chance
+        does not explain ends what was needed before it, unless a rise as large was seen, or bursts recur:
         then demand that comes and goes is likely to come back.
         """
-        hold = self.parameters.hold_seconds
-        since = observation.now - (observation.horizon_seconds if hold is None else hold)
-        likely_back = measured.fell_by <= state.surprises.unaided.largest
+        now, parameter, objectives = observation.now, self.parameters.hold_seconds, observation.objectives
+        hold = observation.horizon_seconds if parameter is None else parameter
+        late = observation.horizon_seconds if needed > observation.ready else 0.0
+        since = -math.inf
+        recur = objectives is not None and state.bursts.recur(objectives.percentile)
+        likely_back = recur or measured.fell_by <= state.surprises.unaided.largest
         if measured.fell_by > 0 and not likely_back and measured.seconds >= SETTLING_SECONDS:
-            return max(since, observation.now - measured.seconds + SETTLING_SECONDS)
-        return since
+            since = now - measured.seconds + SETTLING_SECONDS
+        kept = tuple(each for each in state.wanted if each.at > since and each.until > now)
+        return replace(state, wanted=(*kept, Wanted(now, needed, now + hold + late)))
 
     def _with_dispersion(self, state: SLOModelState, observation: Observation) -> SLOModelState:
         """Average how unevenly requests come."""
@@ -219,69 +224,71 @@ class SLOModel:
         return replace(state, surprises=surprises.looked(replace(look, unaided=unaided)))
 
 
-class _Sizer:
-    """Answers "how many instances" for one engine, shape and objectives."""
+def _by_rate(
+    pool: Sizer, observation: Observation, rate: float, reserve: float, ahead: float | None
+) -> list[Need]:
+    """Return what the rate, a forecast that is trusted and a rise upon them need."""
+    needs = [pool.level(rate)]
+    if ahead is not None:
+        needs.append(pool.ahead(ahead, observation))
+    if reserve > 0:
+        base, level = max(need.replicas for need in needs), max(rate, ahead or 0.0)
+        needs.append(pool.surge(base, level, reserve, observation.horizon_seconds))
+    return needs
 
-    def __init__(
-        self, engine: EngineProfile, objectives: Objectives, shape: RequestShape, *, pooled: bool
-    ) -> None:
-        self._engine, self._objectives, self._shape = engine, objectives, shape
-        self._pooled = pooled
 
-    def for_rate(self, rate: float) -> int | None:
-        """Return the instances for a constant rate (requests/s); None = none can serve it."""
-        if self._pooled:
-            return replicas_for(self._engine, rate, self._shape, self._objectives, MOST_REPLICAS)
-        prompt, output = self._shape.prompt_tokens, self._shape.output_tokens
-        one = sustainable_rates(self._engine, prompt, output, self._objectives).output / output
-        return math.ceil(rate / one) if one > 0 else None
+def _besides(state: SLOModelState, observation: Observation, pool: Sizer, base: int) -> list[Need]:
+    """Return what bursts, requests in flight and missed objectives ask for besides the rate."""
+    objectives = observation.objectives
+    assert objectives is not None
+    needs = []
+    bursts = state.bursts.needed(base, objectives.percentile)
+    if bursts > base:
+        needs.append(pool.bursts(bursts))
+    if observation.inflight_requests is not None:
+        needs.append(pool.inflight(observation.inflight_requests))
+    finished, missed = fates(observation)
+    if finished >= ENOUGH_REQUESTS and missed > finished * (1 - objectives.percentile / 100):
+        words = f"{missed:.0f} of {finished:.0f} missed the objectives with {observation.ready}"
+        needs.append(Need(observation.ready, words, "ObjectivesMissed"))
+    return needs
 
-    def level(self, rate: float) -> Need:
-        """Return what the present rate needs."""
-        replicas = self.for_rate(rate) or 0
-        return Need(replicas, f"{rate:.2f} requests/s need {replicas}", "MeasuredDemand")
 
-    def ahead(self, rate: float, observation: Observation) -> Need:
-        """Return what the forecast needs."""
-        replicas = self.for_rate(rate) or 0
-        assert observation.forecast is not None
-        words = f"{rate:.2f} foretold by {observation.forecast.model} need {replicas}"
-        return Need(replicas, words, "ForecastDemand")
+def _with_bursts(state: SLOModelState, observation: Observation, pool: Sizer, base: int) -> SLOModelState:
+    """Remember what arrivals took beyond what had been asked for a lead time before them.
 
-    def surge(self, replicas: int, rate: float, rise: float, seconds: float) -> Need:
-        """Return what stands a rise until pods come: no fewer than `replicas`, no more than for ever."""
-        short, enough = replicas - 1, max(replicas, self.for_rate(rate + rise) or 0)
-        while enough - short > 1:
-            middle = (short + enough) // 2
-            stands = self._stands(middle, rate, rise, seconds)
-            short, enough = (short, middle) if stands else (middle, enough)
-        replicas = enough
-        words = f"{rise:.2f} more for {seconds:.0f} s, a rise as was seen, need {replicas}"
-        return Need(replicas, words, "ReserveForRise")
+    Seen a while later, when a lasting rise can be told from a burst: what that lacks, the reserve for
+    rises learns.
+    """
+    now, lead = observation.now, observation.horizon_seconds
+    at = now - LASTING_SECONDS - observation.interval_seconds
+    rising = state.surprises.unaided.latest is not None
+    due = [each for each in state.bases if each[0] <= at - lead]
+    later = [each for each in state.bases if each[0] > at - lead]
+    state = replace(state, bases=(*due[-1:], *later, (now, base)), rose_at=now if rising else state.rose_at)
+    if not due:
+        return state
+    stood = due[-1][1]
+    if at <= state.rose_at + LASTING_SECONDS:
+        stood = max(stood, base)
+    return _replayed(state, observation, pool, at, stood)
 
-    def _stands(self, replicas: int, rate: float, rise: float, seconds: float) -> bool:
-        if replicas < 1:
-            return False
-        percentile = self._objectives.percentile
-        worst = surge(self._engine, replicas, rate, rate + rise, seconds, self._shape, percentile)
-        return (
-            worst is not None
-            and worst.wait_seconds <= self._bearable_wait()
-            and worst.tpot_seconds <= self._objectives.tpot_seconds
-        )
 
-    def _bearable_wait(self) -> float:
-        """Return how long a request may wait in a surge, and still have its first token in time."""
-        lone = pooled_state(self._engine, 1, 0.0, self._shape, TYPICAL_PERCENTILE)
-        prefill = 0.0 if lone is None else PREFILLS * lone.ttft_seconds
-        objective = self._objectives.ttft_seconds
-        return max(LEAST_WAIT_SHARE * objective, objective - prefill)
-
-    def inflight(self, requests: float) -> Need:
-        """Return what holds the requests that are in engines and waiting."""
-        slots = slots_of(self._engine, self._shape)
-        replicas = math.ceil(requests / slots)
-        return Need(replicas, f"{requests:.0f} in flight fill {requests / slots:.2f}", "InFlight")
+def _replayed(
+    state: SLOModelState, observation: Observation, pool: Sizer, at: float, stood: int
+) -> SLOModelState:
+    """Replay the arrivals up to `at` and remember what those of the last interval took."""
+    arrivals, objectives, seconds = observation.arrivals, observation.objectives, observation.interval_seconds
+    if arrivals is None or objectives is None or arrivals.seconds <= observation.now - at:
+        return state
+    past = arrivals.requests[: -arrivals.bins_of(observation.now - at)]
+    judged = min(len(past), arrivals.bins_of(seconds))
+    requests = float(past[-judged:].sum()) if judged > 0 else 0.0
+    if requests <= 0:
+        return state
+    took = pool.taken(state.misses.factor * past, arrivals.bin_seconds, judged)
+    faded = fading(seconds, observation.horizon_seconds, objectives.percentile)
+    return replace(state, bursts=state.bursts.seen(requests, took, stood, faded))
 
 
 def _shape(observation: Observation, engine: EngineProfile, dispersion: float) -> RequestShape | None:
