@@ -211,3 +211,87 @@ def test_parameters_are_checked() -> None:
         SLOModelParameters(level=1.0)
     with pytest.raises(ValueError, match="hold_seconds"):
         SLOModelParameters(hold_seconds=-1.0)
+
+
+def bursty(world: World, cycles: int, silence: int = 110, burst: int = 10) -> list[tuple[int, str]]:
+    """Let silences of 0.2 requests/s alternate with bursts that are far shorter than a cold start."""
+    decisions = []
+    for _ in range(cycles):
+        decisions += world.run(0.2, silence)
+        decisions += world.run(60.0, burst)
+    return decisions
+
+
+def test_bursts_shorter_than_a_cold_start_are_provided_for() -> None:
+    """After some bursts the pods for the next stand throughout the silence before it."""
+    world = World()
+    bursty(world, 8)
+    silence = [replicas for replicas, _ in world.run(0.2, 110)]
+    assert min(silence) >= 2 * steady(6.0)
+    assert "bursts as were seen" in world.reason
+
+
+def test_an_even_load_has_no_bursts() -> None:
+    """Neither a constant rate nor a lasting step leaves anything to keep for bursts."""
+    world = World()
+    world.run(8.0, 600)
+    world.run(16.0, 900)
+    assert not world.state.bursts.recur(OBJECTIVES.percentile)
+
+
+def test_no_pod_is_given_up_before_it_was_ready() -> None:
+    """What came too late is still wanted when it is ready, a cold start after the need has passed."""
+    world = World(SLOModel(SLOModelParameters(reserve=False)))
+    world.run(8.0, 300, inflight_requests=20.0)
+    late = world.run(8.0, 5, inflight_requests=900.0, ready=1)[-1][0]
+    assert late > steady(8.0)
+    after = world.run(8.0, int(COLD) + 40, inflight_requests=20.0)
+    assert {replicas for replicas, _ in after} == {late}
+
+
+def missing(replicas: int, met: float) -> tuple[InstanceSignal, ...]:
+    """Return pods that finished 100 requests each in the last minute, that share of them in time."""
+    return tuple(
+        InstanceSignal(
+            f"pod{i}", ready=True, projected_peak=0.2, kv_usage=0.2, requests=1.0, finished=100.0, slo_met=met
+        )
+        for i in range(replicas)
+    )
+
+
+def test_a_model_that_promises_too_much_is_corrected() -> None:
+    """Objectives missed by a pool that the model finds large enough raise the load that it is asked about."""
+    world, enough = World(), steady(20.0)
+    world.run(20.0, 600, instances=missing(enough, 1.0), ready=enough)
+    assert world.state.misses.factor == pytest.approx(1.0)
+    world.run(20.0, 600, instances=missing(enough, 0.8), ready=20)
+    assert world.state.misses.factor > 1.3
+    raised = world.run(20.0, 600, instances=missing(enough, 1.0), ready=20)[-1][0]
+    assert raised > enough
+
+
+def test_a_shortage_is_not_the_models_error() -> None:
+    """Misses of a pool that is smaller than was asked for correct nothing."""
+    world = World()
+    world.run(20.0, 600, instances=missing(1, 0.5), ready=1)
+    assert world.state.misses.factor == pytest.approx(1.0)
+
+
+def test_a_pool_that_misses_is_not_shrunk() -> None:
+    """While more miss than the percentile forgives, the pods that are ready stay, and so it is said."""
+    world = World()
+    world.run(2.0, 300)
+    replicas, code = world.run(2.0, 5, instances=missing(9, 0.9), ready=9)[-1]
+    assert (replicas, code) == (9, "ObjectivesMissed")
+    assert "missed the objectives with 9" in world.reason
+
+
+def test_nothing_is_given_up_before_a_lead_time_was_seen() -> None:
+    """A policy that has just begun, or lost its memory, cannot vouch for fewer."""
+    world = World(replicas=6)
+    world.run(2.0, 30)
+    _, early = world.policy.size(world.state, world.look())
+    world.run(2.0, 120)
+    _, later = world.policy.size(world.state, world.look())
+    assert early.hold_down
+    assert not later.hold_down

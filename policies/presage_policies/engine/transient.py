@@ -87,7 +87,8 @@ def replayed(  # noqa: PLR0917 - a pool, its load and a shape
         iteration = pool.iteration(decoding, admitted)
         pace += min(1.0, bin_seconds / (shape.output_tokens * iteration)) * (iteration - pace)
         if index >= len(arrivals) - judged:
-            longest = max(longest, waiting / admitted if waiting > 0 and admitted > 0 else 0.0)
+            leaves = max(admitted, pool.served(decoding, admitted), TINY)  # the queue, by prompts or by slots
+            longest = max(longest, waiting / leaves)
             slowest, most = max(slowest, pace), max(most, decoding)
     return Surge(longest, slowest, most)
 
