@@ -3,7 +3,9 @@
 Ours. Demand is the arrival rate, seen within seconds (`arrival_rate`); what one pod more would bring is asked
 of the engine model for the whole pool (`engine.pooled`) instead of one learnt μ; what may come before the
 next pod could is learnt from past surprises, or left to a forecast that has proved better (`surprise`),
-and the pool is held so large that it stands that surge until pods come (`engine.transient`).
+and the pool is held so large that it stands that surge until pods come (`engine.transient`). Bursts that are
+over before a pod could come are learnt by replaying them (`bursts`), and what the model gets wrong by what is
+measured (`misses`).
 """
 
 import math
