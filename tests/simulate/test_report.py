@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from presage_cli.simulate.figures import undominated
+from presage_cli.simulate.figures import summed_minutes, undominated
 from presage_cli.simulate.report import report_html
 from presage_cli.simulate.table import terminal_table
 from presage_simulator.comparison import Comparison
@@ -107,3 +107,8 @@ def test_a_browser_shows_the_report_without_a_complaint(page: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert shot.stat().st_size > 50_000
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+
+
+def test_services_that_end_earlier_count_until_they_end() -> None:
+    """Minutes of services of different length are summed as far as each goes."""
+    assert summed_minutes([np.array([1, 2, 3]), np.array([10])]).tolist() == [11, 2, 3]

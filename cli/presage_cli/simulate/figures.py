@@ -172,14 +172,20 @@ def _replicas(axes: Axes, ran: Ran, needed: Ran | None, colour: str) -> None:
     axes.set_xlabel("")
     strip = axes.inset_axes((0, -0.34, 1, 0.09))
     strip.set_axis_off()
-    arrivals = np.sum([story.arrivals for story in ran.stories.values()], axis=0)
-    missed = np.sum([story.missed for story in ran.stories.values()], axis=0)
+    arrivals = summed_minutes([story.arrivals for story in ran.stories.values()])
+    missed = summed_minutes([story.missed for story in ran.stories.values()])
     share = missed / np.maximum(1, arrivals)
     edges = np.arange(len(share) + 1) * BIN_SECONDS
     strip.stairs((share > 0).astype(float), edges, fill=True, color=MISSED, alpha=0.18)
     strip.stairs(share, edges, fill=True, color=MISSED)
     strip.set_xlim(0, seconds)
     strip.set_ylim(0, 1)
+
+
+def summed_minutes(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sum minute by minute; services that end earlier add nothing afterwards."""
+    minutes = max(len(column) for column in columns)
+    return np.sum([np.pad(column, (0, minutes - len(column))) for column in columns], axis=0)  # type: ignore[no-any-return]
 
 
 def _stepped(steps: ReplicaSteps, kind: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
