@@ -3,12 +3,15 @@
 The slow reference: every iteration is an event, policies are any Python objects. `simulation` does the same
 a thousand times faster with the policies that it knows, and a test holds the two together.
 
+True lengths are sealed: engines are handed theirs, predictors are told what came out, and every other use
+of one ends the replay with an OracleBoundaryError.
+
 Discrete events in a heap. At equal times iterations end first, in order of instances, then waits expire,
 then everything else in the order in which it was made, so a replay is the same to the byte.
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -24,6 +27,7 @@ from presage_simulator.arrivals import Arrival, ordered
 from presage_simulator.autoscaler import Autoscaler, Scaling
 from presage_simulator.instance import Instance
 from presage_simulator.outcome import Outcome, Replicas, Served
+from presage_simulator.sealed import Sealed, Seals
 
 MOST_INSTANCES = 1 << 30
 EXPIRY, OTHERS = 0, 1  # who comes first at equal times: ends of iterations, by instance, have ranks below
@@ -55,6 +59,18 @@ class Scenario:
             raise ValueError(f"instances is {self.instances}: begin with at least 1")
 
 
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request of the replay, its true length under seal, and what has become of it so far."""
+
+    arrival: float
+    features: RequestFeatures
+    output_tokens: Sealed = field(repr=False)
+    instance: str | None = None
+    first_token: float | None = None
+    finished: float | None = None
+
+
 class Replay:
     """Drives one scenario through one list of arrivals, once."""
 
@@ -63,13 +79,12 @@ class Replay:
     ) -> None:
         self.scenario = scenario
         self.now = 0.0
-        self._arrivals = ordered(arrivals)
+        self._seals = Seals()
+        self._requests = {f"r{i}": self._sealed(f"r{i}", a) for i, a in enumerate(ordered(arrivals))}
         self._rng = np.random.default_rng(scenario.seed) if rng is None else rng
         self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._made = 0
-        self._served: dict[str, Served] = {}
-        self._features: dict[str, RequestFeatures] = {}
-        self._open = len(self._arrivals)
+        self._open = len(self._requests)
         self._room = WaitingRoom(scenario.order, scenario.max_waiting, scenario.max_wait_seconds)
         self._instances: dict[str, Instance] = {}
         self._created = 0
@@ -83,8 +98,8 @@ class Replay:
         for _ in range(self.scenario.instances):
             self._make_ready(self._create())
         self._note("Start")
-        for index, arrival in enumerate(self._arrivals):
-            self._at(arrival.at, partial(self._arrive, index))
+        for request_id, request in self._requests.items():
+            self._at(request.arrival, partial(self._arrive, request_id))
         if self._scaler is not None:
             self._at(0.0, self._tick)
         while self._open > 0:
@@ -93,7 +108,7 @@ class Replay:
         for instance in list(self._instances.values()):
             self._remove(instance)
         return Outcome(
-            tuple(self._served.values()),
+            tuple(self._served()),
             tuple(self._replicas),
             self._replica_seconds,
             self._preemptions,
@@ -108,18 +123,37 @@ class Replay:
 
     # requests
 
-    def _arrive(self, index: int) -> None:
-        arrival, request_id = self._arrivals[index], f"r{index}"
+    def _sealed(self, request_id: str, arrival: Arrival) -> Request:
         features = RequestFeatures(arrival.client, self.scenario.profile.name, arrival.prompt_tokens, None)
+        length = self._seals.seal(arrival.output_tokens, f"the true length of {request_id}")
+        return Request(arrival.at, features, length)
+
+    def _served(self) -> Iterator[Served]:
+        """Yield every fate, with the true length: nothing is left to decide."""
+        for request_id, request in self._requests.items():
+            yield Served(
+                request_id,
+                request.arrival,
+                request.features.prompt_tokens,
+                self._seals.open(request.output_tokens),
+                request.instance,
+                request.first_token,
+                request.finished,
+            )
+
+    def _arrive(self, request_id: str) -> None:
+        request = self._requests[request_id]
+        features = request.features
         length = self.scenario.predictor.predict(features)
-        self._features[request_id] = features
-        self._served[request_id] = Served(
-            request_id, arrival.at, arrival.prompt_tokens, arrival.output_tokens
-        )
         if self._scaler is not None:
-            self._scaler.demand.count(self.now, arrival.prompt_tokens, length.mean)
+            self._scaler.demand.count(self.now, features.prompt_tokens, length.mean)
         waiting = Waiting(
-            request_id, arrival.at, arrival.prompt_tokens, length, self.scenario.objectives, arrival.client
+            request_id,
+            request.arrival,
+            features.prompt_tokens,
+            length,
+            self.scenario.objectives,
+            features.client,
         )
         if len(self._room) > 0 or not self._bind(waiting):
             self._wait(waiting)
@@ -152,13 +186,12 @@ class Replay:
         return True
 
     def _hand_over(self, waiting: Waiting, instance: Instance) -> None:
-        served = self._served[waiting.request_id]
-        request = EngineRequest(
-            waiting.request_id, waiting.arrived, waiting.prompt_tokens, served.output_tokens
-        )
-        self._served[waiting.request_id] = replace(served, instance=instance.name)
+        request = self._requests[waiting.request_id]
+        request.instance = instance.name
+        output_tokens = self._seals.open(request.output_tokens)
+        whole = EngineRequest(waiting.request_id, waiting.arrived, waiting.prompt_tokens, output_tokens)
         try:
-            instance.accept(request, waiting.length)
+            instance.accept(whole, waiting.length)
         except ValueError:  # the engine refuses what could never fit its KV cache
             self._open -= 1
 
@@ -188,10 +221,12 @@ class Replay:
     def _complete(self, instance: Instance) -> None:
         result = instance.complete()
         for request_id in result.first_tokens:
-            self._served[request_id] = replace(self._served[request_id], first_token=self.now)
+            self._requests[request_id].first_token = self.now
+        came_out = dict(result.tokens)
         for request_id in result.finished:
-            served = self._served[request_id] = replace(self._served[request_id], finished=self.now)
-            self.scenario.predictor.observe(self._features.pop(request_id), served.output_tokens)
+            request = self._requests[request_id]
+            request.finished = self.now
+            self.scenario.predictor.observe(request.features, came_out[request_id])
             self._open -= 1
         if instance.draining and instance.requests == 0:
             self._remove(instance)
