@@ -32,7 +32,7 @@ check: guard env ## Lint, format, types, layers, generated files
 .PHONY: test-fast
 test-fast: guard env browser ## Tests without a cluster (under two minutes)
 	@echo '── tests without a cluster'
-	$(PYTEST) -m "$(FAST)" -n auto --dist loadfile
+	$(PYTEST) -m "$(FAST)" -n auto --dist loadgroup
 
 .PHONY: test-cluster
 test-cluster: guard env packages binaries ## Tests on the sandbox: a real control plane, and a real node where root allows it

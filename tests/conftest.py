@@ -19,6 +19,15 @@ from presage_sandbox.progress import on_terminal
 REUSE = "PRESAGE_TEST_SANDBOX"  # state folder of a sandbox that already runs
 REUSE_NODE = "PRESAGE_TEST_NODE_SANDBOX"  # the same for one with a real node
 CRD = Path(__file__).parent.parent / "crds" / "presage.dev_llmservices.yaml"
+COMPILED = ("simulator", "simulate")  # folders whose tests run the simulator's machine code
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, one compiles the simulator for all; others share by file."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent)
+        group = "compiled" if place.parts[0] in COMPILED else place.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
