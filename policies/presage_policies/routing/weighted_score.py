@@ -1,7 +1,8 @@
 """WeightedScore: queue 3, KV 2, prefix 2; llm-d's router before it went over to token load.
 
-Scores of 0 to 1 as llm-d's scorers give them: the queue relative to the shortest and longest of those asked,
-free KV, and the share of the prompt that is cached; the highest weighted sum wins.
+Scores of 0 to 1: the queue relative to the shortest and longest of those asked, and free KV, as llm-d's scorers
+give them; cached tokens relative to the most that any of those asked has cached, where llm-d takes the share of
+the prompt (bids carry no prompt length), so that small hits weigh more here. The highest weighted sum wins.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +22,18 @@ def highest_score(
 ) -> int:
     """Return the place of the highest weighted score, the first of equals."""
     any_room = some_room(bids)
-    shortest, longest, prompt = bids[0].waiting, bids[0].waiting, 1
+    shortest, longest, cached = bids[0].waiting, bids[0].waiting, 1
     for place in range(len(bids)):
         shortest = min(shortest, bids[place].waiting)
         longest = max(longest, bids[place].waiting)
-        prompt = max(prompt, bids[place].cached_tokens)
+        cached = max(cached, bids[place].cached_tokens)
     best, most = -1, 0.0
     for place in range(len(bids)):
         bid = bids[place]
         if any_room and not bid.room:
             continue
         queue = 1.0 if longest == shortest else (longest - bid.waiting) / (longest - shortest)
-        score = QUEUE * queue + KV * (1.0 - bid.kv_usage) + PREFIX * bid.cached_tokens / prompt
+        score = QUEUE * queue + KV * (1.0 - bid.kv_usage) + PREFIX * bid.cached_tokens / cached
         if best < 0 or score > most:
             best, most = place, score
     return best
