@@ -1,8 +1,9 @@
 """WeightedScore: queue 3, KV 2, prefix 2; llm-d's router before it went over to token load.
 
-Scores of 0 to 1: the queue relative to the shortest and longest of those asked, and free KV, as llm-d's scorers
-give them; cached tokens relative to the most that any of those asked has cached, where llm-d takes the share of
-the prompt (bids carry no prompt length), so that small hits weigh more here. The highest weighted sum wins.
+Scores of 0 to 1: the queue relative to the shortest and longest of those asked, and free KV, as llm-d's
+scorers give them; cached tokens relative to the most that any of those asked has cached, where llm-d takes
+the share of the prompt (bids carry no prompt length): small hits weigh more here. The highest weighted sum
+wins.
 """
 
 from collections.abc import Mapping, Sequence
