@@ -94,8 +94,8 @@ def test_two_minutes_without_prometheus_take_no_pod_away(operator: OperatorProce
     """Pods stay for the whole outage though load fell, the condition names the address, then all recovers."""
     chat.create(1)
     with Recorder(chat, BUSY) as recorder:
-        until(lambda: recorder.last >= 3, 40)
-        until(lambda: chat.status().get("readyReplicas", 0) >= 3, 20)
+        until(lambda: recorder.last >= 2, 40)
+        until(lambda: chat.status().get("readyReplicas", 0) >= 2, 20)
         recorder.prompt = QUIET
         chat.cluster.stop("prometheus")
         try:
@@ -132,7 +132,7 @@ def test_an_api_server_that_restarts_is_met_again(operator: OperatorProcess, cha
         until(lambda: leading(operator), 30)
         assert set(recorder.seen) == {1}
         recorder.prompt = BUSY
-        until(lambda: recorder.last >= 3, 60)
+        until(lambda: recorder.last >= 2, 60)
     chat.declare(chat.spec(mode="Recommend"))  # the watch is alive again, too
     until(lambda: chat.status().get("observedGeneration") == chat.get()["metadata"]["generation"], 20)
 
@@ -146,7 +146,7 @@ def test_of_two_operators_one_acts(operator: OperatorProcess, chat: Service, tmp
         operator_process(chat.cluster, chat.namespace, tmp_path / "second.log") as second,
     ):
         until(lambda: serving(second), 20)
-        until(lambda: recorder.last >= 3, 40)
+        until(lambda: recorder.last >= 2, 40)
         assert leading(operator)
         assert not leading(second)
         told = [why for what, why in chat.events() if what == "ScaledUp"]

@@ -51,7 +51,7 @@ def test_the_charts_rights_suffice(chat: Service, tmp_path: Path) -> None:
 
         def scaled() -> bool:
             chat.play_node(12_000.0, 2_400.0)
-            return chat.replicas() > 2
+            return chat.replicas() > 1
 
         until(scaled, 40)
         until(lambda: chat.condition("Ready").get("status") == "True", 20)

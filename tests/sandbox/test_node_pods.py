@@ -200,7 +200,7 @@ def test_every_role_starts_in_the_projects_image(web: NodeCluster, role: str) ->
 
 
 def test_every_module_of_the_roles_can_be_imported_in_the_image(web: NodeCluster) -> None:
-    """No library that a role needs, of Python or of the system, is missing."""
+    """No library that a role needs, of Python or of the system, is missing; what trains stays outside."""
     script = (
         "import importlib, pkgutil\n"
         "import presage_operator, presage_policies, presage_predictors, presage_router\n"
@@ -208,9 +208,16 @@ def test_every_module_of_the_roles_can_be_imported_in_the_image(web: NodeCluster
         "roles = [presage_operator, presage_policies, presage_predictors, presage_router]\n"
         "roles += [presage_sandbox.engine]\n"
         "names = [m.name for r in roles for m in pkgutil.walk_packages(r.__path__, r.__name__ + '.')]\n"
-        "print(len([importlib.import_module(name) for name in names]) > 50)\n"
+        "extras = {'torch', 'transformers', 'lightgbm', 'sklearn', 'safetensors', 'pyarrow'}\n"
+        "missing = []\n"
+        "for name in names:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        missing += [] if error.name in extras else [name]\n"
+        "print(len(names) > 50, missing)\n"
     )
-    assert web.kube("exec", "web", "--container=second", "--", "python3", "-c", script) == "True\n"
+    assert web.kube("exec", "web", "--container=second", "--", "python3", "-c", script) == "True []\n"
 
 
 def test_nothing_is_compiled_in_a_pod(web: NodeCluster) -> None:
