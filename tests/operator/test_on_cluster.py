@@ -45,7 +45,7 @@ def test_load_moves_pods_and_the_status_tells_why(operator: OperatorProcess, cha
     assert reason(chat, "ScalingActive").startswith("True")
     until(lambda: played(chat, "23456", prompt=BUSY), 40)
     until(lambda: chat.status()["pools"][0].get("lastScaleTime"))
-    until(lambda: played(chat, "12", prompt=20.0), 60)
+    until(lambda: played(chat, "1", prompt=20.0), 60)
     told = chat.events()
     assert any(what == "ScaledUp" and "tokens/s" in why for what, why in told)
     assert any(what == "ScaledDown" for what, why in told)
