@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presage_policies.lengths import WIRE_LEVELS, RequestFeatures
-from presage_predictors.lengths import artefact, tensors, tiers
+from presage_predictors import tensors
+from presage_predictors.lengths import artefact, tiers
 from presage_predictors.lengths.artefact import ArtefactError
 from presage_predictors.lengths.combined import CombinedLengthPredictor
 from presage_predictors.lengths.explanation import explanation

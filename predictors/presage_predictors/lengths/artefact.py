@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from presage_predictors.lengths import tensors
+from presage_predictors import tensors
 from presage_predictors.lengths.fast.network import Weights
 from presage_predictors.lengths.law import READING, SIDE
 from presage_predictors.lengths.sides import Sides
-from presage_predictors.lengths.tensors import ArtefactError
 from presage_predictors.lengths.text import PAIR_ROWS, SIGNALS, WORD_ROWS
+from presage_predictors.tensors import ArtefactError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

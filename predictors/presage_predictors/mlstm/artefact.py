@@ -1,34 +1,21 @@
-"""Weights on disk: one safetensors file with what the weights are and how they came to be.
-
-The format (https://github.com/huggingface/safetensors) is eight bytes of length, a JSON header and plain
-arrays, so no library is needed where forecasts are served, and no file can run code.
-"""
+"""The learned forecaster on disk: its members' weights, what they are and how they came to be."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from presage_predictors import tensors
 from presage_predictors.mlstm.network import Network, Singles
+from presage_predictors.tensors import ArtefactError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 FORMAT = "presage-mlstm-1"  # changes with the network's arithmetic or inputs
-LENGTH_BYTES = 8
-LARGEST_HEADER = 1_000_000
 SHIPPED = "weights.safetensors"
-
-
-class ArtefactError(Exception):
-    """A file that holds no usable weights; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +49,31 @@ def load(path: Path) -> Artefact:
 
 
 def save(artefact: Artefact, path: Path) -> None:
-    """Write an artefact in one step: a reader finds the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(encoded(artefact.members, artefact.facts))
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    """Write an artefact in one step."""
+    tensors.write(path, _named(artefact.members), {"format": FORMAT, **artefact.facts})
 
 
 def encoded(members: Sequence[Mapping[str, Singles]], facts: Mapping[str, str]) -> bytes:
-    """Return the bytes of a safetensors file; a tensor's name is `MEMBER.NAME`."""
-    header: dict[str, object] = {"__metadata__": {"format": FORMAT, **facts}}
-    arrays, offset = [], 0
-    for number, member in enumerate(members):
-        for name, array in sorted(member.items()):
-            data = np.ascontiguousarray(array, dtype="<f4").tobytes()
-            header[f"{number}.{name}"] = {
-                "dtype": "F32",
-                "shape": list(array.shape),
-                "data_offsets": [offset, offset + len(data)],
-            }
-            arrays.append(data)
-            offset += len(data)
-    text = json.dumps(header, sort_keys=True).encode()
-    text += b" " * (-len(text) % LENGTH_BYTES)
-    return len(text).to_bytes(LENGTH_BYTES, "little") + text + b"".join(arrays)
+    """Return the bytes of the members' file."""
+    return tensors.encoded(_named(members), {"format": FORMAT, **facts})
 
 
 def decoded(data: bytes, source: str) -> Artefact:
     """Return the artefact in these bytes. Raises ArtefactError, naming `source`, when there is none."""
-    try:
-        length = int.from_bytes(data[:LENGTH_BYTES], "little")
-        if length > LARGEST_HEADER:
-            raise ValueError("the header is longer than a megabyte")  # noqa: TRY301 - one message for all damage
-        header = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])
-        facts = header.pop("__metadata__")
-        members: dict[str, dict[str, Singles]] = {}
-        for name, entry in header.items():
-            number, _, tensor = name.partition(".")
-            begin, end = (LENGTH_BYTES + length + offset for offset in entry["data_offsets"])
-            array = np.frombuffer(data[begin:end], dtype="<f4").reshape(entry["shape"])
-            members.setdefault(number, {})[tensor] = np.asarray(array, dtype=np.float32)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{source} holds no weights: {error}; train or copy it again") from error
+    arrays, facts = tensors.decoded(data, source)
     if facts.get("format") != FORMAT:
         raise ArtefactError(
             f"{source} has format {facts.get('format')!r}, this version reads {FORMAT!r}: train it again"
         )
+    members: dict[str, dict[str, Singles]] = {}
+    for name, array in arrays.items():
+        number, _, tensor = name.partition(".")
+        members.setdefault(number, {})[tensor] = array
     return Artefact(tuple(members[number] for number in sorted(members, key=int)), facts)
+
+
+def _named(members: Sequence[Mapping[str, Singles]]) -> dict[str, Singles]:
+    """Return every array by its name in the file, `MEMBER.NAME`."""
+    return {
+        f"{number}.{name}": array for number, member in enumerate(members) for name, array in member.items()
+    }

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from presage_predictors.lengths import tensors
+from presage_predictors import tensors
 from presage_predictors.lengths.artefact import side_arrays, side_facts, sides_of
 from presage_predictors.lengths.text import read
 from presage_predictors.lengths.training.encoder import Encoder, padded

@@ -62,14 +62,14 @@ def decoded(data: bytes, origin: str) -> tuple[dict[str, np.ndarray[Any, Any]], 
     """Read what `encoded` wrote; `origin` names it in errors. Raises ArtefactError."""
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     if not 0 < length <= min(_LARGEST_HEADER, len(data) - _LENGTH_BYTES):
-        raise ArtefactError(f"{origin} is no safetensors file: its header has {length} bytes")
+        raise ArtefactError(f"{origin} holds no weights: its header has {length} bytes; copy it again")
     body = data[_LENGTH_BYTES + length :]
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
         facts = header.pop("__metadata__", {})
         arrays = {name: _array(entry, body) for name, entry in header.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{origin} is damaged: {error}") from error
+        raise ArtefactError(f"{origin} holds no weights: {error}; copy it again") from error
     return arrays, facts
 
 
