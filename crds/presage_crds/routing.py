@@ -24,6 +24,7 @@ class LengthPredictorName(StrEnum):
     HISTORY = "History"
     FAST = "Fast"
     AUTO = "Auto"
+    PRIOR = "Prior"
 
 
 class Queue(Part):
@@ -64,7 +65,8 @@ class Routing(Part):
     predictor: LengthPredictorName = LengthPredictorName.HISTORY
     """Who predicts answer lengths. `History`: quantiles of each client's earlier answers. `Fast`: the
     prompt's text, by a small network that learns each model online. `Auto`: both, weighed by how
-    well each has predicted lately."""
+    well each has predicted lately. `Prior`: nobody; every answer is taken to be as long as answers
+    usually are, to compare with."""
 
     bids: Annotated[int, Field(ge=1, le=16)] = 3
     """How many instances are asked for a bid for each request."""

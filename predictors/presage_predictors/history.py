@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, RequestFeatures
 
+from presage_predictors.prior import PRIOR
+
 CLIENT_SAMPLES = 200  # the most recent responses of a client that count
 SHARED_SAMPLES = 2000  # and of all clients together
 MAX_CLIENTS = 4096  # the least recently seen client is forgotten first
@@ -19,7 +21,6 @@ SHARED_WEIGHT = 8.0  # all clients count as much as so many of the client's own 
 PRIOR_WEIGHT = 4.0  # and the prior as much as so many responses of all
 STALENESS = 0.02  # of a client's last 200 responses 4 may be unheard of, of fewer than 50 none
 MOST_CAPS = 16  # a prediction is kept at so many values of `max_tokens`
-PRIOR = LengthDistribution(WIRE_LEVELS, (8.0, 16.0, 60.0, 180.0, 400.0, 700.0, 1000.0, 2000.0))
 
 
 class RecentLengths:

@@ -9,16 +9,25 @@ from presage_predictors.history import (
     CLIENT_SAMPLES,
     MAX_CLIENTS,
     MOST_CAPS,
-    PRIOR,
     STALENESS,
     HistoryLengthPredictor,
     RecentLengths,
 )
+from presage_predictors.prior import PRIOR, PriorLengthPredictor
 
 
 def request(client: str = "a", max_tokens: int | None = None) -> RequestFeatures:
     """Return a request of which only the client and the cap matter."""
     return RequestFeatures(client, "m", 100, max_tokens)
+
+
+def test_the_prior_learns_nothing() -> None:
+    """Whatever was observed, the same is predicted, cut at max_tokens."""
+    predictor = PriorLengthPredictor()
+    for _ in range(50):
+        predictor.observe(request(), 3)
+    assert predictor.predict(request()) == PRIOR
+    assert predictor.predict(request(max_tokens=100)) == PRIOR.capped(100)
 
 
 def test_without_history_the_prior_serves() -> None:

@@ -116,16 +116,16 @@ async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> N
     safe.close()
 
 
-@pytest.mark.parametrize("name", ["History", "Fast", "Auto"])
+@pytest.mark.parametrize("name", ["History", "Prior", "Fast", "Auto"])
 def test_every_predictor_of_the_configuration_can_be_built(name: str) -> None:
     """Each name gives a predictor that answers, and a learned one comes with a fallback that it is not."""
     predictor, fallback = _predictors(name)
     assert predictor.predict(REQUEST).mean <= 500
-    assert (fallback is None) == (name == "History")
+    assert (fallback is None) == (name in {"History", "Prior"})
     assert fallback is not predictor
 
 
 def test_an_unknown_predictor_is_refused() -> None:
     """A name that is none is refused with the names that are."""
-    with pytest.raises(ConfigError, match=r"'Oracle'.*History, Fast, Auto"):
+    with pytest.raises(ConfigError, match=r"'Oracle'.*History, Prior, Fast, Auto"):
         _predictors("Oracle")

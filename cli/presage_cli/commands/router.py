@@ -132,20 +132,29 @@ def _predictors(name: str) -> "tuple[LengthPredictor, LengthPredictor | None]":
 
     Raises ConfigError.
     """
-    from presage_policies.lengths import RequestFeatures  # noqa: PLC0415
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
-    from presage_predictors.lengths import tiers  # noqa: PLC0415
+    from presage_predictors.prior import PriorLengthPredictor  # noqa: PLC0415
     from presage_router.config import ConfigError  # noqa: PLC0415
 
-    makers: dict[str, Callable[[], LengthPredictor]] = {
+    plain: dict[str, Callable[[], LengthPredictor]] = {
         "History": HistoryLengthPredictor,
-        "Fast": tiers.fast,
-        "Auto": tiers.combined,
+        "Prior": PriorLengthPredictor,
     }
-    if name not in makers:
-        raise ConfigError(f"predictor is {name!r}: give one of {', '.join(makers)}")
-    predictor = makers[name]()
-    if name == "History":
-        return predictor, None
+    if name in plain:
+        return plain[name](), None
+    if name not in _READERS:
+        raise ConfigError(f"predictor is {name!r}: give one of {', '.join((*plain, *_READERS))}")
+    return _reader(name), HistoryLengthPredictor()
+
+
+_READERS = {"Fast": "fast", "Auto": "combined"}  # predictors that read prompts, by the names of their tiers
+
+
+def _reader(name: str) -> "LengthPredictor":
+    """Load a predictor that reads prompts; its imports take a third of a second, so only where it is used."""
+    from presage_policies.lengths import RequestFeatures  # noqa: PLC0415
+    from presage_predictors.lengths import tiers  # noqa: PLC0415
+
+    predictor = tiers.tier(_READERS[name])
     predictor.predict(RequestFeatures("", "", 2, None, "Hello there."))  # the first one loads what is lazy
-    return predictor, HistoryLengthPredictor()
+    return predictor
