@@ -45,6 +45,7 @@ class Foretold:
     forecast: Forecast | None
     cold_start_seconds: float | None  # measured; None: not yet
     accuracy: Accuracy | None = None  # of the forecasts that served; None: none was judged yet
+    weights_trouble: str | None = None  # why the weights asked for do not serve
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Verdict:
     silent_pods: tuple[str, ...]  # ready, but without any sample
     windows: int  # of history that are known
     accuracy: Accuracy | None  # of the forecasts that served
+    weights_trouble: str | None  # why the weights asked for do not serve
 
 
 class Brain:
@@ -97,6 +99,7 @@ class Brain:
             silent_pods=tuple(p.name for p in world.pods if p.ready and p.name not in world.load.pods),
             windows=len(observation.series),
             accuracy=foretold.accuracy,
+            weights_trouble=foretold.weights_trouble,
         )
 
     def _decide(self, service: crds.LLMService, observation: Observation) -> Decision:
@@ -176,6 +179,11 @@ def policy_of(scaling: crds.Scaling) -> ScalingPolicy[Any]:
 def wants_forecast(service: crds.LLMService) -> bool:
     """Whether the policy looks ahead."""
     return service.spec.scaling.policy is crds.ScalingPolicyName.PRESERVE
+
+
+def uses_weights(service: crds.LLMService) -> bool:
+    """Whether the learned forecaster serves it, alone or weighed against others."""
+    return wants_forecast(service) and service.spec.scaling.forecast.model is crds.ForecastModel.AUTO
 
 
 def limits_of(service: crds.LLMService) -> Limits:

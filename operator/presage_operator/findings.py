@@ -92,13 +92,13 @@ def _forecast(service: LLMService, verdict: Verdict) -> Finding:
         )
     peak = verdict.peak
     assert peak is not None  # a forecast has a peak
-    return Finding(
-        kind,
-        True,
-        "Forecasting",
+    said = (
         f"{verdict.forecast.model}: {peak.prompt:.0f} prompt and {peak.output:.0f} output tokens/s at"
-        f" P{service.spec.scaling.forecast.quantile_percent} within {verdict.horizon_seconds:.0f} s",
+        f" P{service.spec.scaling.forecast.quantile_percent} within {verdict.horizon_seconds:.0f} s"
     )
+    if verdict.weights_trouble is not None:
+        return Finding(kind, True, "WeightsUnusable", f"{said}; {verdict.weights_trouble}")
+    return Finding(kind, True, "Forecasting", said)
 
 
 def _scaling(service: LLMService, world: World, verdict: Verdict, scale: Trouble | None) -> Finding:

@@ -16,7 +16,7 @@ import structlog
 from presage_crds import InvalidObjectError, LLMService, LLMServiceStatus, ScalingMode
 
 from presage_operator import act, report
-from presage_operator.brain import Brain, Foretold, horizon_seconds, wants_forecast
+from presage_operator.brain import Brain, Foretold, horizon_seconds, uses_weights, wants_forecast
 from presage_operator.findings import findings
 from presage_operator.foresight import Foresight
 from presage_operator.kube import ApiError
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from presage_operator.observe import World
     from presage_operator.prometheus import PrometheusServers
     from presage_operator.targets import Targets
+    from presage_operator.weights import WeightsWatch
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ class Tools:
     targets: Targets
     metrics: Metrics
     forecaster: Callable[[Forecast], Forecaster]
+    weights: WeightsWatch
     may_act: Callable[[], bool]
     rival: Callable[[Object], Trouble | None]
     prometheus: PrometheusServers
@@ -215,7 +217,9 @@ class Keeper:
             forecast = await self._foresight.look(
                 service.spec.scaling.forecast, world.load.series, horizon, world.now
             )
-        return self._brain.think(service, profile, world, Foretold(forecast, cold, self._foresight.accuracy))
+        trouble = self._tools.weights.look() if uses_weights(service) else None
+        foretold = Foretold(forecast, cold, self._foresight.accuracy, trouble)
+        return self._brain.think(service, profile, world, foretold)
 
     async def _act(self, service: LLMService, world: World, verdict: Verdict) -> None:
         if not self._tools.may_act():

@@ -38,6 +38,23 @@ class Metrics:
         )
         self.forecast_age = self._gauge("forecast_age_seconds", "Age of the forecast in force.")
         self.forecast_model = self._gauge("forecast_model", "1 for the model that forecasts.", "model")
+        self.weights = Gauge(
+            "presage_operator_forecast_weights",
+            "1 for the weights that the learned forecaster serves with.",
+            ("version",),
+            registry=self.registry,
+        )
+        self.weights_usable = Gauge(
+            "presage_operator_forecast_weights_usable",
+            "0 while the file of weights that was asked for cannot be used and others serve.",
+            registry=self.registry,
+        )
+        self.weights_written = Gauge(
+            "presage_operator_forecast_weights_written_timestamp_seconds",
+            "When the file of the weights that serve was written; those of the package have no series.",
+            ("version",),
+            registry=self.registry,
+        )
         self.cold_start = self._gauge("cold_start_seconds", "P90 from pod creation to readiness, or assumed.")
         self.metrics_age = self._gauge("metrics_age_seconds", "Age of the newest sample of the service.")
         self.last_pass = self._gauge(
@@ -69,6 +86,15 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *more: str) -> Gauge:
         return Gauge(f"presage_operator_{name}", text, (*LABELS, *more), registry=self.registry)
+
+    def show_weights(self, version: str, written: float | None, *, usable: bool) -> None:
+        """Show which weights serve; one version at a time has a series."""
+        self.weights.clear()
+        self.weights.labels(version).set(1)
+        self.weights_written.clear()
+        if written is not None:
+            self.weights_written.labels(version).set(written)
+        self.weights_usable.set(int(usable))
 
     def forget(self, namespace: str, name: str, pools: Iterable[str] = ()) -> None:
         """Drop every series of a service, or only those of some of its pools."""

@@ -23,6 +23,7 @@ from presage_operator.registry import Registry
 from presage_operator.server import HttpServer
 from presage_operator.shell import Shell
 from presage_operator.targets import Targets
+from presage_operator.weights import WeightsWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from presage_policies.forecasting import Forecaster
 
     from presage_operator.settings import OperatorSettings
+    from presage_operator.weights import Weights
 
 log = structlog.get_logger(__name__)
 
@@ -43,16 +45,21 @@ class StartError(RuntimeError):
 
 
 class Operator:
-    """One operator process."""
+    """One operator process; `forecaster` builds what a service asks for, some of it with `weights`."""
 
     def __init__(
-        self, api: KubeApi, settings: OperatorSettings, forecaster: Callable[[Forecast], Forecaster]
+        self,
+        api: KubeApi,
+        settings: OperatorSettings,
+        forecaster: Callable[[Forecast], Forecaster],
+        weights: Weights,
     ) -> None:
         self._api = api
         self._settings = settings
         self._prometheus = PrometheusServers(settings.prometheus_timeout_seconds)
         self._thinking = ThreadPoolExecutor(THINKING_THREADS, thread_name_prefix="forecast")
         self._metrics = Metrics()
+        self._weights = WeightsWatch(weights, self._metrics)
         self._gate = LeaseGate(api, _lease_settings(settings), self._lead)
         self.registry = Registry(lambda raw: Keeper(raw, self._tools))
         self._tools = Tools(
@@ -60,6 +67,7 @@ class Operator:
             targets=Targets(api),
             metrics=self._metrics,
             forecaster=forecaster,
+            weights=self._weights,
             may_act=lambda: self._gate.leading,
             rival=self.registry.rival,
             prometheus=self._prometheus,
@@ -75,6 +83,7 @@ class Operator:
         """Serve until `stop` is set. Raises RuntimeError when the watch ends unasked."""
         await self._listen()
         log.info("serving", port=self.server.port, identity=self._settings.identity)
+        self._weights.look()
         stopped = asyncio.create_task(stop.wait())
         gate: asyncio.Task[None] | None = None
         try:
@@ -153,7 +162,9 @@ def _lease_settings(settings: OperatorSettings) -> LeaseSettings:
     )
 
 
-async def serve(settings: OperatorSettings, forecaster: Callable[[Forecast], Forecaster]) -> None:
+async def serve(
+    settings: OperatorSettings, forecaster: Callable[[Forecast], Forecaster], weights: Weights
+) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises StartError when there is no cluster to talk to or the port is taken, RuntimeError when the
@@ -165,7 +176,7 @@ async def serve(settings: OperatorSettings, forecaster: Callable[[Forecast], For
         loop.add_signal_handler(number, stop.set)
     api = await _connected(settings)
     try:
-        await Operator(api, settings, forecaster).run(stop)
+        await Operator(api, settings, forecaster, weights).run(stop)
     finally:
         await api.close()
 

@@ -12,6 +12,7 @@ from presage_cli.commands.operator import forecasters
 from presage_cli.forecast.prometheus import Span, rates
 from presage_cli.forecast.tasks import Choice, recordings_in, tasks_of
 from presage_cli.main import app
+from presage_predictors.mlstm.source import Source
 from presage_predictors.traces import TraceError
 from pyarrow import parquet
 from typer.testing import CliRunner
@@ -126,7 +127,7 @@ def test_no_prometheus_is_told() -> None:
 @pytest.mark.parametrize("model", list(crds.ForecastModel), ids=lambda model: model.value)
 def test_the_operator_forecasts_with_what_a_service_asks_for(model: crds.ForecastModel) -> None:
     """Each model that the API knows is built by name, with the service's season, for each service anew."""
-    build = forecasters(None)
+    build = forecasters(Source())
     settings = crds.Forecast(model=model, season_seconds=3600)
     one, other = build(settings), build(settings)
     assert one.name == model.value

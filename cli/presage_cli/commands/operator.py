@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import presage_crds as crds
     from presage_policies.forecasting import Forecaster
+    from presage_predictors.mlstm.source import Source
 
 
 def operator(
@@ -55,6 +56,7 @@ def operator(
     from presage_operator import logs  # noqa: PLC0415 - as above
     from presage_operator.run import StartError, serve  # noqa: PLC0415 - as above
     from presage_operator.settings import OperatorSettings, own_namespace  # noqa: PLC0415 - as above
+    from presage_predictors.mlstm.source import Source  # noqa: PLC0415 - as above
 
     try:
         logs.configure(log_level)
@@ -68,24 +70,22 @@ def operator(
         lease_name=lease_name,
         lease_seconds=lease_seconds,
     )
+    source = Source(forecast_weights)
     try:
-        asyncio.run(serve(settings, forecasters(forecast_weights)))
+        asyncio.run(serve(settings, forecasters(source), source))
     except StartError as error:
         typer.echo(f"presage operator: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def forecasters(weights: Path | None) -> Callable[[crds.Forecast], Forecaster]:
+def forecasters(source: Source) -> Callable[[crds.Forecast], Forecaster]:
     """Return what builds the forecaster that an LLMService asks for.
 
     `Auto` weighs the learned model and the statistical ones by how they do on the service's own load; all
-    services share one set of weights, which is reread when the file `weights` changes.
+    services share the weights of `source`, which rereads its file when that changes.
     """
     from presage_predictors.auto.forecaster import Auto  # noqa: PLC0415 - heavy
     from presage_predictors.controls import HoltWinters, LastValue, SeasonalLevel  # noqa: PLC0415 - heavy
-    from presage_predictors.mlstm.source import Source  # noqa: PLC0415 - heavy
-
-    source = Source(weights)
 
     def forecaster_of(settings: crds.Forecast) -> Forecaster:
         season = float(settings.season_seconds)
