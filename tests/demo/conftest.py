@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from presage_cli.demo.ablation import Ablation
 from presage_cli.demo.plan import Plan
 from presage_cli.demo.records import Outcome, RequestRecord
 from presage_cli.demo.results import Run
@@ -15,10 +16,7 @@ from presage_cli.demo.traces import Lengths, Shape, read_lengths, read_shape
 DATA = Path(__file__).resolve().parents[2] / "examples" / "demo" / "data"
 
 START = 1_800_000_000.0
-STEPS = {
-    "predictive": ((-40, 1), (15, 2), (55, 3), (80, 4)),
-    "reactive": ((-40, 1), (45, 2), (92, 3), (110, 4)),
-}
+EARLY, LATE = ((-40, 1), (15, 2), (55, 3), (80, 4)), ((-40, 1), (45, 2), (92, 3), (110, 4))
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +37,22 @@ def plan(lengths: Lengths) -> Plan:
     return make_plan(lengths, "presage-demo")
 
 
+@pytest.fixture(scope="session", params=list(Ablation))
+def ablation(request: pytest.FixtureRequest, lengths: Lengths) -> Plan:
+    """Make each plan in which the predictive service stands beside itself without something."""
+    return make_plan(lengths, "presage-demo", request.param)
+
+
 @pytest.fixture(scope="session")
 def made_up(shape: Shape, lengths: Lengths, plan: Plan) -> Run:
     """Make a whole run up, without a cluster."""
     return made_up_run(shape, lengths, plan)
+
+
+@pytest.fixture(scope="session")
+def made_up_ablation(shape: Shape, lengths: Lengths, ablation: Plan) -> Run:
+    """Make a whole run of an ablation up, without a cluster."""
+    return made_up_run(shape, lengths, ablation)
 
 
 def made_up_run(shape: Shape, lengths: Lengths, plan: Plan) -> Run:
@@ -50,7 +60,7 @@ def made_up_run(shape: Shape, lengths: Lengths, plan: Plan) -> Run:
     arrivals = build_schedule(shape, lengths, plan)
     offered = offered_tokens(arrivals, plan)
     timeline = Timeline(plan.service_names)
-    for service, steps in STEPS.items():
+    for service, steps in zip(plan.service_names, (EARLY, LATE), strict=True):
         for at, replicas in steps:
             timeline.replicas_asked(service, replicas, START + at)
             timeline.pod_seen(service, f"{service}-{replicas}", START + at, ready=False)

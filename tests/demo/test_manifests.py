@@ -29,9 +29,25 @@ def test_the_services_differ_only_in_name_and_policies(manifests: Manifests, pla
     assert {manifest["kind"] for manifest in second} == {"LLMService", "Service", "Deployment"}
 
 
-def test_the_services_are_valid(manifests: Manifests, plan: Plan) -> None:
-    """The API's strict models accept both, and they scale for themselves."""
-    for service in plan.services:
+def test_an_ablation_differs_in_what_is_left_out_alone(ablation: Plan) -> None:
+    """Without forecasts only the forecast model differs, without lengths only the length predictor."""
+    manifests = Manifests(DEMO / "manifests", ablation, "image:tag", "prometheus:tag")
+    whole, less = ablation.services
+    first = json.loads(json.dumps(manifests.service(whole)).replace(whole.name, less.name))
+    second = manifests.service(less)
+    mine, other = first[0]["spec"], second[0]["spec"]
+    models = mine["scaling"]["forecast"].pop("model"), other["scaling"]["forecast"].pop("model")
+    predictors = mine["routing"].pop("predictor"), other["routing"].pop("predictor")
+    assert first == second
+    assert (models, predictors) in {
+        (("Auto", "LastValue"), ("History", "History")),
+        (("Auto", "Auto"), ("History", "Prior")),
+    }
+
+
+def test_the_services_are_valid(manifests: Manifests, plan: Plan, ablation: Plan) -> None:
+    """The API's strict models accept all of them, and they scale for themselves."""
+    for service in (*plan.services, *ablation.services):
         (declared,) = [entry for entry in manifests.service(service) if entry["kind"] == "LLMService"]
         read = LLMService.from_object(declared)
         assert read.spec.scaling.mode == "Auto"

@@ -224,6 +224,20 @@ def test_the_verdict_names_what_went_wrong(plan: Plan) -> None:
     assert any("ready_before_needed" in fault for fault in faults)
 
 
+def test_an_ablation_that_changed_nothing_is_called_so(ablation: Plan) -> None:
+    """Equal attainment at equal cost shows no use of what was left out; a dearer ablation does."""
+    first, second = ablation.service_names
+    records = [record(name, 1) for name in (first, second)]
+    (fault,) = (
+        text for text in verdict(result_document(run_of(ablation, records)), ablation) if second in text
+    )
+    assert "neither attained more" in fault
+    dearer = Timeline(ablation.service_names)
+    dearer.pod_seen(second, f"{second}-1", START + 10, ready=True)
+    document = result_document(run_of(ablation, records, dearer))
+    assert not any(second in text for text in verdict(document, ablation))
+
+
 def test_predictions_are_judged_against_what_came(plan: Plan) -> None:
     """Length figures compare answers with what their front explained; forecast figures are the operator's."""
     timeline = Timeline(plan.service_names)

@@ -1,13 +1,12 @@
 """The report: complete, self-contained, and quiet in a real browser."""
 
 import re
-import shutil
-import subprocess
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import show
 from presage_cli.simulate.figures import summed_minutes, undominated
 from presage_cli.simulate.report import report_html
 from presage_cli.simulate.table import terminal_table
@@ -77,36 +76,7 @@ def test_the_table_fits_a_terminal(made_up: Comparison) -> None:
 @pytest.mark.browser
 def test_a_browser_shows_the_report_without_a_complaint(page: str, tmp_path: Path) -> None:
     """Headless Chromium opens the page, draws its charts and logs no console message."""
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: apt install chromium"
-    path, shot = tmp_path / "report.html", tmp_path / "report.png"
-    path.write_text(page)
-    done = subprocess.run(
-        [
-            chromium,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--enable-logging=stderr",
-            "--v=0",
-            "--window-size=1200,3200",
-            f"--screenshot={shot}",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert shot.stat().st_size > 50_000
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    show(page, tmp_path, height=3200)
 
 
 def test_services_that_end_earlier_count_until_they_end() -> None:

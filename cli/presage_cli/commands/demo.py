@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from presage_cli.demo.ablation import Ablation
+
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
@@ -23,12 +25,20 @@ def demo(
         str, typer.Option(help="Prometheus's image for a cluster of yours.")
     ] = "prom/prometheus:v3.5.0",
     out: Annotated[Path, typer.Option(help="Folder for result.json and report.html.")] = Path("out/demo"),
+    without: Annotated[
+        Ablation | None,
+        typer.Option(
+            help="Beside the predictive service, run itself without this, instead of a reactive one."
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards.")] = False,
 ) -> None:
     """Replay a production day's rise against two equal services, one scaled ahead of it.
 
     Exits with 0 when no accepted request was lost and the predictive service did better, else with 1
-    and the reason. Ctrl-C cleans up.
+    and the reason. Ctrl-C cleans up. With --without, the same service without its forecasts (load is taken to
+    stay as it is) or without its length predictions (all answers are taken to be as long as usual) is
+    what it must do better than: more requests within objectives, or fewer replica-seconds.
     """
     from presage_sandbox.errors import SandboxError  # noqa: PLC0415 - heavy imports stay inside
     from presage_sandbox.progress import on_terminal  # noqa: PLC0415
@@ -44,7 +54,7 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     stage: Stage = ContextStage(context, image, prometheus_image) if context else SandboxStage()
     try:
-        document = play(stage, Files.of_checkout(out), on_terminal(), keep=keep)
+        document = play(stage, Files.of_checkout(out), on_terminal(), keep=keep, without=without)
     except (DemoError, ManifestError, SandboxError, TraceError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -42,7 +42,7 @@ def load_chart(run: Run, service: str) -> str:
         "short",
         "load beyond ready capacity",
     )
-    if service == plan.service_names[0]:
+    if plan.service(service).scaling_policy == "PreServe":
         chart.line(forecast, "forecast", "forecast that the operator sizes by")
     chart.steps(ready, service_css(run, service), "capacity of the pods that were ready")
     return chart.svg()

@@ -106,6 +106,8 @@ def service_values(service: ServicePlan) -> dict[str, object]:
         "name": service.name,
         "scaling_policy": service.scaling_policy,
         "routing_policy": service.routing_policy,
+        "forecast_model": service.forecast_model,
+        "length_predictor": service.length_predictor,
     }
 
 

@@ -30,6 +30,12 @@ class ServicePlan(Frozen):
     name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")
     scaling_policy: Literal["PreServe", "HPA"]
     routing_policy: Literal["LeastBid", "LeastRequest"]
+    forecast_model: Literal["Auto", "LastValue"] = Field(
+        description="LastValue: load stays as it is, so nothing is foreseen"
+    )
+    length_predictor: Literal["History", "Prior"] = Field(
+        description="Prior: every answer has the usual length, so nothing is predicted"
+    )
 
 
 class ObjectivesPlan(Frozen):
@@ -111,6 +117,15 @@ class Plan(Frozen):
     def service_names(self) -> tuple[str, str]:
         """The two names, predictive first."""
         return self.services[0].name, self.services[1].name
+
+    def service(self, name: str) -> ServicePlan:
+        """Return the service of that name, which must be one of the two."""
+        return next(service for service in self.services if service.name == name)
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether the second service is the first without something, rather than a reactive one."""
+        return self.services[1].scaling_policy == self.services[0].scaling_policy
 
 
 def load_plan(path: Path) -> Plan:

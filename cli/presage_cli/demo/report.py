@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any
 
 from presage_cli.demo import figures
+from presage_cli.demo.plan import Plan
 from presage_cli.demo.results import Run, result_document, verdict
 
 Row = tuple[str, str, str]
@@ -36,6 +37,8 @@ def report_html(run: Run) -> str:
     first, second = plan.service_names
     page = string.Template(resources.files(__package__).joinpath("report.html").read_text())
     return page.substitute(
+        contrast=_contrast(plan),
+        second_forecast=_FORECAST_LEGEND if plan.is_ablation else "",
         first=escape(first),
         second=escape(second),
         headline=_headline(document, run),
@@ -59,6 +62,17 @@ def report_html(run: Run) -> str:
         trace=escape(plan.trace.name),
         capacity=f"{plan.capacity.total:,.0f}",
         late=f"p99 {run.sent_late_p99_ms:.1f} ms, at most {run.sent_late_max_ms:.1f} ms",
+    )
+
+
+_FORECAST_LEGEND = '<li><i style="background:var(--forecast)"></i>forecast</li>'
+
+
+def _contrast(plan: Plan) -> str:
+    if not plan.is_ablation:
+        return "one scaled and routed by prediction, one by reaction"
+    return (
+        f"one scaled and routed by prediction, one the same {escape(plan.services[1].name.replace('-', ' '))}"
     )
 
 
@@ -111,6 +125,7 @@ def _equal(run: Run) -> str:
     plan = run.plan
     policies = " and ".join(
         f"<b>{escape(each.name)}</b> scales by {each.scaling_policy} and routes by {each.routing_policy}"
+        f" (forecast model {each.forecast_model}, length predictor {each.length_predictor})"
         for each in plan.services
     )
     return (

@@ -155,10 +155,14 @@ def verdict(document: dict[str, Any], plan: Plan) -> list[str]:
     ]
     faults += [f"{name} was sent no request" for name in names if not document[name]["requests"]]
     if not (predictive["slo_attainment"] or 0) > (reactive["slo_attainment"] or 0):
-        faults.append(
-            f"{names[0]} did not attain more than {names[1]}: "
-            f"{predictive['slo_attainment']} against {reactive['slo_attainment']}"
-        )
+        attained = f"{predictive['slo_attainment']} against {reactive['slo_attainment']}"
+        if not plan.is_ablation:
+            faults.append(f"{names[0]} did not attain more than {names[1]}: {attained}")
+        elif predictive["replica_seconds"] >= reactive["replica_seconds"]:
+            faults.append(
+                f"{names[0]} neither attained more than {names[1]} ({attained}) nor cost less: "
+                f"{predictive['replica_seconds']} against {reactive['replica_seconds']} replica-seconds"
+            )
     if (predictive["ready_before_needed"] or 0) < READY_SHARE:
         faults.append(
             f"ready_before_needed of {names[0]} is {predictive['ready_before_needed']}, under {READY_SHARE}"

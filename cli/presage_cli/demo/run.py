@@ -11,6 +11,7 @@ from typing import Any
 
 from presage_sandbox.progress import Progress
 
+from presage_cli.demo.ablation import Ablation
 from presage_cli.demo.cluster import Cluster, DemoError
 from presage_cli.demo.manifests import Manifests
 from presage_cli.demo.observer import Observer
@@ -55,14 +56,18 @@ class Files:
         return files
 
 
-def play(stage: Stage, files: Files, progress: Progress, *, keep: bool) -> dict[str, Any]:
+def play(
+    stage: Stage, files: Files, progress: Progress, *, keep: bool, without: Ablation | None = None
+) -> dict[str, Any]:
     """Play the whole demo; returns `result.json` with the verdict under `faults`.
+
+    The predictive service is set beside a reactive one, or beside itself `without` something.
 
     Writes result.json, report.html and records.jsonl to `files.out`. Whatever happens, the stage is
     closed and the namespace deleted, unless `keep`. DemoError says what stopped it.
     """
     lengths = read_lengths(files.data / "lengths.csv")
-    plan = make_plan(lengths, NAMESPACE)
+    plan = make_plan(lengths, NAMESPACE, without)
     arrivals = build_schedule(read_shape(files.data / "shape.csv"), lengths, plan)
     files.out.mkdir(parents=True, exist_ok=True)
     with _stage(stage, progress, keep=keep) as cluster:

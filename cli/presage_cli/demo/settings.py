@@ -1,6 +1,7 @@
 """The demo's figures, each with its reason.
 
-Both services get every one of them. What differs between the services stands in `SERVICES`.
+Both services get every one of them. What differs between the services is named first: the
+predictive one, and what it is set beside.
 """
 
 from presage_crds import Objectives as DefaultObjectives
@@ -8,13 +9,28 @@ from presage_policies.engine import sustainable_rates
 from presage_policies.objectives import Objectives
 from presage_policies.profiles import load_profile
 
+from presage_cli.demo.ablation import Ablation
 from presage_cli.demo.plan import CapacityPlan, ObjectivesPlan, Plan, ServicePlan, TracePlan
 from presage_cli.demo.traces import Lengths
 
-SERVICES = (
-    ServicePlan(name="predictive", scaling_policy="PreServe", routing_policy="LeastBid"),
-    ServicePlan(name="reactive", scaling_policy="HPA", routing_policy="LeastRequest"),
+PREDICTIVE = ServicePlan(
+    name="predictive",
+    scaling_policy="PreServe",
+    routing_policy="LeastBid",
+    forecast_model="Auto",
+    length_predictor="History",
 )
+REACTIVE = PREDICTIVE.model_copy(
+    update={"name": "reactive", "scaling_policy": "HPA", "routing_policy": "LeastRequest"}
+)
+
+
+ABLATED = {
+    Ablation.FORECASTS: PREDICTIVE.model_copy(
+        update={"name": "without-forecasts", "forecast_model": "LastValue"}
+    ),
+    Ablation.LENGTHS: PREDICTIVE.model_copy(update={"name": "without-lengths", "length_predictor": "Prior"}),
+}
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 PROFILE = (
@@ -54,8 +70,11 @@ DRAIN_LIMIT_SECONDS = 60.0
 SEED = 20240514
 
 
-def make_plan(lengths: Lengths, namespace: str) -> Plan:
-    """Put the figures together; capacity follows from the engine model and the trace's lengths."""
+def make_plan(lengths: Lengths, namespace: str, without: Ablation | None = None) -> Plan:
+    """Put the figures together; capacity follows from the engine model and the trace's lengths.
+
+    The predictive service stands beside a reactive one, or beside itself `without` something.
+    """
     prompt, output = float(lengths.prompt_tokens.mean()), float(lengths.output_tokens.mean())
     objectives = Objectives(
         OBJECTIVES.ttft_milliseconds / 1000, OBJECTIVES.tpot_milliseconds / 1000, OBJECTIVES.percentile
@@ -65,7 +84,7 @@ def make_plan(lengths: Lengths, namespace: str) -> Plan:
         namespace=namespace,
         model=MODEL,
         profile=PROFILE,
-        services=SERVICES,
+        services=(PREDICTIVE, REACTIVE if without is None else ABLATED[without]),
         objectives=OBJECTIVES,
         trace=TRACE,
         capacity=CapacityPlan(prompt_tokens_per_second=rates.prompt, output_tokens_per_second=rates.output),
