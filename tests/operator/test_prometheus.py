@@ -2,11 +2,9 @@
 
 import math
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
-import httpx
 import numpy as np
 import pytest
 from presage_operator import promql
@@ -14,6 +12,7 @@ from presage_operator.prometheus import MetricsError, Prometheus
 from presage_operator.series import History
 from presage_operator.signals import pod_signals
 from presage_sandbox.cluster import Cluster
+from prometheus_past import prometheus_with
 
 pytestmark = pytest.mark.cluster
 
@@ -71,36 +70,11 @@ class Past:
 @pytest.fixture(scope="module")
 def past(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     """Start Prometheus with the history in its database and nothing to scrape."""
-    folder = tmp_path_factory.mktemp("prometheus")
     end = end_of_history()
-    (folder / "past.om").write_text(history(end))
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    blocks = ["tsdb", "create-blocks-from", "openmetrics", "past.om", "data"]
-    subprocess.run([cluster.layout.binary("promtool"), *blocks], cwd=folder, check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        cluster.layout.binary("prometheus"),
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            if httpx.get(f"{url}/-/ready").status_code == 200:
-                break
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    made = Past(url, end)
-    yield made
-    made.client.close()
-    process.terminate()
-    process.wait(20)
+    with prometheus_with(history(end), cluster.layout, tmp_path_factory.mktemp("prometheus")) as url:
+        made = Past(url, end)
+        yield made
+        made.client.close()
 
 
 async def test_rates_per_window_are_the_counters_slopes(past: Past) -> None:

@@ -1,13 +1,10 @@
 """A recorded load becomes a scenario with the same rates, means and spread; what is absent is told."""
 
 import math
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from presage_cli.simulate.recorded import WINDOW, Recording, duration, recorded_scenario, scenario_of
@@ -15,6 +12,7 @@ from presage_sandbox.cluster import Cluster
 from presage_simulator.data import Tables
 from presage_simulator.scenario import ScenarioError
 from presage_simulator.sources import load_of
+from prometheus_past import prometheus_with
 
 PROFILE = "rtx4090-llama-3.1-8b"
 HOUR = 3600
@@ -104,33 +102,9 @@ def history(end: int) -> str:
 @pytest.fixture(scope="module")
 def prometheus(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a real Prometheus that holds that history; give its address."""
-    folder = tmp_path_factory.mktemp("recorded")
-    (folder / "past.om").write_text(history(int(time.time() // WINDOW) * WINDOW))
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    blocks = ["tsdb", "create-blocks-from", "openmetrics", "past.om", "data"]
-    subprocess.run([cluster.layout.binary("promtool"), *blocks], cwd=folder, check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        cluster.layout.binary("prometheus"),
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            if httpx.get(f"{url}/-/ready").status_code == 200:
-                break
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    yield url
-    process.terminate()
-    process.wait(20)
+    past = history(int(time.time() // WINDOW) * WINDOW)
+    with prometheus_with(past, cluster.layout, tmp_path_factory.mktemp("recorded")) as url:
+        yield url
 
 
 @pytest.mark.cluster
