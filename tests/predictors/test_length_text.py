@@ -1,5 +1,7 @@
 """Reading prompts: bounded, blind to what it must not keep, and able to hear a length asked for."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from presage_policies.lengths import RequestFeatures
 from presage_predictors.lengths.names import NAME_ROWS, name_grams
 from presage_predictors.lengths.text import (
+    _WORD,
     HEAD_CHARACTERS,
     MOST_WORDS,
     PAIR_ROWS,
@@ -42,6 +45,36 @@ def test_the_middle_of_a_long_prompt_is_not_read() -> None:
     assert (one.words == other.words).all()
     assert (one.signals == other.signals).all()
     assert (read(request("z" + head + "x" * 5000 + tail)).words[0]) != one.words[0]
+
+
+WORDS = st.sampled_from(
+    ["a", "Zebra", "ten", "words", "x" * 300, "(1+2)*3;", "été", "你好" * 30, "\n", "?!", "99"]
+)
+
+
+@settings(max_examples=80)
+@given(st.lists(WORDS, max_size=400), st.sampled_from([" ", "", "  ", "\n"]))
+def test_the_words_are_the_first_and_the_last_of_all(parts: list[str], between: str) -> None:
+    """However long a text, its rows are those of the first 144 and last 48 of all words of what is shown."""
+    prompt = between.join(parts)
+    shown = prompt
+    if len(prompt) > HEAD_CHARACTERS + TAIL_CHARACTERS:
+        shown = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
+    every = _WORD.findall(shown.lower().encode())
+    chosen = every if len(every) <= MOST_WORDS else every[:144] + every[-48:]
+    assert read(request(prompt)).words.tolist() == [zlib.crc32(word) % WORD_ROWS for word in chosen]
+
+
+@settings(max_examples=80)
+@given(st.text("aB9É(;é_=😀", max_size=300))
+def test_signals_count_characters(prompt: str) -> None:
+    """Digits, code marks and capitals are counted as Python counts characters, in any script."""
+    signals = dict(zip(SIGNALS, read(request(prompt)).signals, strict=True))
+    size = max(1, len(prompt))
+    assert signals["digits"] == pytest.approx(10 * prompt.count("9") / size, abs=1e-6)
+    assert signals["code marks"] == pytest.approx(10 * sum(map(prompt.count, "(;_=")) / size, abs=1e-6)
+    capitals = sum(map(str.isupper, prompt[:200]))
+    assert signals["capitals"] == pytest.approx(10 * capitals / min(size, 200), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ OPENING_WORDS = 12  # these say what is wanted: "write a short poem about"
 ENDING_WORDS = 24  # and these, how: "in three sentences"
 WORD_ROWS = 1 << 15  # rows of the table of words
 PAIR_ROWS = 1 << 14  # and of the table of word pairs
+_TAIL_WORDS = MOST_WORDS // 4
+_HEAD_WORDS = MOST_WORDS - _TAIL_WORDS
+_STRIDE = 128  # bytes that are cut into words at a time until there are enough
+_TAIL_STRIDE = 384  # bytes that mostly have enough words for the tail
 _WORD = re.compile(rb"[a-z]+|[0-9]+|[\x80-\xff]{1,12}|[^\sa-z0-9\x80-\xff]")
 _PAIR_FACTOR = np.uint32(0x9E3779B1)  # 2^32 over the golden ratio: spreads pairs that differ little
 _NUMBERS = {
@@ -40,8 +44,11 @@ _COUNTED = {
     b"examples", b"ideas", b"ways", b"reasons", b"tips", b"steps", b"items", b"points", b"questions",
     b"names", b"things", b"facts", b"titles", b"options", b"suggestions", b"topics", b"sections",
 }  # fmt: skip
+_COUNTABLE = _COUNTED.union(_UNITS)
 _LOOK_BACK = 3  # words between a number and its unit: "in 50 to 60 short words"
 _LAST_ASCII = 0x7F
+_DIGITS, _CAPITALS, _CODE = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"{}();=<>_"
+_CAPITALS_AMONG = 200  # characters
 _LARGEST_NUMBER = 5  # digits; a longer one counts no words
 SIGNALS = (
     "prompt tokens", "characters", "tokens a character", "words read", "new lines", "questions", "digits",
@@ -66,14 +73,29 @@ def read(features: RequestFeatures) -> Reading:
         shown = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
     else:
         shown = prompt
-    words = _WORD.findall(shown.lower().encode("utf-8", "replace"))
-    if len(words) > MOST_WORDS:
-        tail = MOST_WORDS // 4
-        words = words[: MOST_WORDS - tail] + words[-tail:]
+    words = _words(shown.lower().encode("utf-8", "replace"))
     hashes = np.fromiter(map(zlib.crc32, words), dtype=np.uint32, count=len(words))
     pairs = (hashes[:-1] * _PAIR_FACTOR) ^ hashes[1:]
     signals = _signals(features, shown, words)
     return Reading(_rows(hashes, WORD_ROWS), _rows(pairs * _PAIR_FACTOR, PAIR_ROWS), signals)
+
+
+def _words(text: bytes) -> list[bytes]:
+    """Return a text's words, of many only the first and the last: those between are hardly looked at."""
+    words: list[bytes] = []
+    begin = 0
+    while begin < len(text) and len(words) <= _HEAD_WORDS:
+        end = text.find(b" ", begin + _STRIDE)  # no word has a space in it: none is cut in two
+        end = len(text) if end < 0 else end
+        words += _WORD.findall(text, begin, end)
+        begin = end
+    ending = max(begin, text.rfind(b" ", begin, max(begin, len(text) - _TAIL_STRIDE)))
+    last = _WORD.findall(text, ending)
+    if ending > begin and len(last) < _TAIL_WORDS:
+        last = _WORD.findall(text, begin)
+    if len(words) + len(last) > MOST_WORDS:
+        return words[:_HEAD_WORDS] + (words + last)[-_TAIL_WORDS:]
+    return words + last
 
 
 def word_row(word: str) -> int:
@@ -89,10 +111,9 @@ def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArr
     """Return `SIGNALS`, each of the order of one."""
     characters = len(features.prompt)
     size = max(1, len(shown))
-    digits = sum(map(shown.count, "0123456789"))
-    code = sum(map(shown.count, "{}();=<>_"))
+    letters = shown.encode("utf-8", "replace")
     ending = shown.rstrip()[-1:]
-    beyond = [word for word in words if word[0] > _LAST_ASCII]
+    beyond = 0 if shown.isascii() else sum(word[0] > _LAST_ASCII for word in words)
     asked, counted = _asked_length(words)
     return np.array(
         [
@@ -102,10 +123,10 @@ def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArr
             math.log1p(len(words)) - 4,
             math.log1p(shown.count("\n")),
             math.log1p(shown.count("?")),
-            10 * digits / size,
-            10 * sum(map(str.isupper, shown[:200])) / min(size, 200),
-            len(beyond) / max(1, len(words)),
-            10 * code / size,
+            10 * _count(letters, _DIGITS) / size,
+            10 * _capitals(shown[:_CAPITALS_AMONG]) / min(size, _CAPITALS_AMONG),
+            beyond / max(1, len(words)),
+            10 * _count(letters, _CODE) / size,
             10 * (shown.count('"') + shown.count("'")) / size,
             float("```" in shown),
             float(features.tools),
@@ -121,13 +142,19 @@ def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArr
     )
 
 
+def _count(letters: bytes, marks: bytes) -> int:
+    return len(letters) - len(letters.translate(None, marks))
+
+
+def _capitals(shown: str) -> int:
+    return _count(shown.encode(), _CAPITALS) if shown.isascii() else sum(map(str.isupper, shown))
+
+
 def _asked_length(words: list[bytes]) -> tuple[float, float]:
     """Return the tokens that the prompt asks for in so many words (0: none), and the number of things."""
     tokens = counted = 0.0
-    for place, word in enumerate(words):
-        unit = _UNITS.get(word)
-        if unit is None and word not in _COUNTED:
-            continue
+    for place in [place for place, word in enumerate(words) if word in _COUNTABLE]:
+        unit = _UNITS.get(words[place])
         for before in reversed(words[max(0, place - _LOOK_BACK) : place]):
             number = _number(before)
             if number:
