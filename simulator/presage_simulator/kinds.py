@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
 from pydantic import ValidationError
 
 from presage_simulator.iterations.experiment import IterationsExperiment
 from presage_simulator.iterations.scenario import IterationsScenario
 from presage_simulator.queueing_theory.experiment import SingleServerExperiment, SingleServerScenario
 from presage_simulator.scenario import ScenarioError
-from presage_simulator.scenario.part import problems
+from presage_simulator.scenario.part import problems, read_yaml
 
 
 class KindExperiment(Protocol):
@@ -41,12 +40,7 @@ def experiment_of_kind(path: Path, seeds: int | None = None) -> KindExperiment |
 
     `seeds` goes before the scenario's own. Raises ScenarioError that names the field at fault.
     """
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"{path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path} is not YAML: {error}") from error
+    document = read_yaml(path)
     if not isinstance(document, Mapping) or "kind" not in document:
         return None
     asked = dict(document) if seeds is None else dict(document) | {"seeds": seeds}

@@ -25,7 +25,11 @@ def together(parts: Sequence[ReplicaSteps]) -> ReplicaSteps:
 
 @dataclass(frozen=True, slots=True)
 class ScaleUp:
-    """One scale-up at `at`; `ready` and `needed` in seconds, None = never."""
+    """One scale-up from `before` to `after` replicas, asked for at `at`.
+
+    `ready` is when `after` pods were first ready, `needed` when the load first exceeded the capacity of
+    `before` instances (all in seconds of one clock; None: not in this run).
+    """
 
     at: float
     before: int

@@ -7,8 +7,9 @@ import pytest
 from presage_cli.demo.plan import Plan
 from presage_cli.demo.records import Outcome, PredictedLength, RequestRecord, parse_line
 from presage_cli.demo.results import Run, definitions, percentile, result_document, verdict
-from presage_cli.demo.scaleups import Load, find_scale_ups, instances_needed, share_in_time
+from presage_cli.demo.scaleups import Load, find_scale_ups, instances_needed
 from presage_cli.demo.timeline import ServiceTimeline, Step, Timeline
+from presage_simulator.pool_figures import share_in_time
 
 START = 1000.0
 KEYS = {

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from presage_simulator.pool_figures import ScaleUp, share_in_time
 
 from presage_cli.demo.plan import ObjectivesPlan, Plan
 from presage_cli.demo.records import Outcome, RequestRecord
-from presage_cli.demo.scaleups import Load, ScaleUp, find_scale_ups, share_in_time
+from presage_cli.demo.scaleups import Load, find_scale_ups
 from presage_cli.demo.timeline import ServiceTimeline, Timeline
 
 

@@ -6,11 +6,11 @@ window; a window's load counts from the window's start.
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from presage_simulator.pool_figures import ScaleUp
 
 from presage_cli.demo.timeline import ServiceTimeline, Step, value_at
 
@@ -21,26 +21,6 @@ class Load(NamedTuple):
     start: float
     window_seconds: float
     tokens_per_second: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleUp:
-    """One scale-up from `before` to `after` replicas, asked for at `at`.
-
-    `ready` is when `after` pods were first ready, `needed` when the load first exceeded the capacity
-    of `before` instances (both wall-clock seconds; None: not in this run).
-    """
-
-    at: float
-    before: int
-    after: int
-    ready: float | None
-    needed: float | None
-
-    @property
-    def in_time(self) -> bool:
-        """Tell whether all its pods were ready before the load first exceeded the former capacity."""
-        return self.ready is not None and (self.needed is None or self.ready <= self.needed)
 
 
 def find_scale_ups(
@@ -86,11 +66,6 @@ def _ready_at(line: ServiceTimeline, step: Step, end: float) -> float | None:
     return next(
         (ready.at for ready in line.ready if step.at <= ready.at <= end and ready.value >= step.value), None
     )
-
-
-def share_in_time(ups: list[ScaleUp]) -> float | None:
-    """Share of scale-ups whose pods were ready in time; None when there was none."""
-    return sum(up.in_time for up in ups) / len(ups) if ups else None
 
 
 def instances_needed(load: Load, instance_tokens_per_second: float) -> list[int]:

@@ -11,26 +11,15 @@ import numpy as np
 
 from presage_policies.engine import RequestShape, replicas_for
 from presage_policies.scaling.policy import Observation, Sizing
-from presage_policies.scaling.signals import Floats
+from presage_policies.scaling.signals import Bins, Floats
 
 SMOOTH_SECONDS = 30.0  # demand is averaged over so long: shorter bursts are what queues are for
 SLACK_SECONDS = 5.0  # a pod is there so long before it is needed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DemandTrack:
-    """The true demand by bin from time 0: totals of requests, prompt and output tokens, shape [bins]."""
-
-    bin_seconds: float
-    requests: Floats
-    prompt_tokens: Floats
-    output_tokens: Floats
-
-    def __post_init__(self) -> None:
-        if not self.bin_seconds > 0:
-            raise ValueError(f"bin_seconds is {self.bin_seconds!r}: give a positive number of seconds")
-        if not self.requests.shape == self.prompt_tokens.shape == self.output_tokens.shape:
-            raise ValueError("requests, prompt_tokens and output_tokens must have one total a bin each")
+class DemandTrack(Bins):
+    """The true demand from time 0 on."""
 
     def rates(self, begin: float, end: float) -> Floats:
         """Return the smoothed requests/s of every bin between two times; zero beyond the last."""

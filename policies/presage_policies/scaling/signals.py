@@ -14,11 +14,10 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ArrivalSignal:
-    """Arrivals by bin, oldest first, of the last complete bins up to now (none missing in between).
+class Bins:
+    """Totals of requests, prompt and output tokens in bins of equal length, oldest first, shape [bins] each.
 
-    `requests`, `prompt_tokens` and `output_tokens` are totals of each bin, shape [bins]; output as predicted
-    on arrival. Raises ValueError when the shapes differ or the bin is no length.
+    Raises ValueError when the shapes differ or the bin is no length.
     """
 
     bin_seconds: float
@@ -32,6 +31,11 @@ class ArrivalSignal:
         shapes = {self.requests.shape, self.prompt_tokens.shape, self.output_tokens.shape}
         if len(shapes) != 1 or self.requests.ndim != 1:
             raise ValueError(f"arrivals have shapes {sorted(shapes)}: give one total a bin, of equally many")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrivalSignal(Bins):
+    """Arrivals in the last complete bins up to now, none missing; output tokens as predicted on arrival."""
 
     @property
     def seconds(self) -> float:

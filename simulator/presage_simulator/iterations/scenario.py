@@ -6,8 +6,8 @@ from presage_policies.chunking import niyama
 from pydantic import Field, model_validator
 
 from presage_simulator.iterations.deployment import OrderName, Routing
-from presage_simulator.scenario import ClassSpec, ScenarioError
-from presage_simulator.scenario.part import Part, exactly_one
+from presage_simulator.scenario import ClassSpec
+from presage_simulator.scenario.part import Part, exactly_one, system_of
 from presage_simulator.scenario.service import Name, Positive
 
 Replicas = Annotated[int, Field(ge=1, le=1024)]
@@ -223,11 +223,7 @@ class IterationsScenario(Part):
 
     def system(self, name: str) -> SystemSpec:
         """Return the system of that name. Raises ScenarioError that lists those there are."""
-        for system in self.systems:
-            if system.name == name:
-                return system
-        known = ", ".join(system.name for system in self.systems)
-        raise ScenarioError(f"there is no system {name!r}: there are {known}")
+        return system_of(self.systems, name)
 
     def varied(self, variant: VariantSpec | None) -> "IterationsScenario":
         """Return the scenario as a variant has it; itself for None."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from presage_simulator.scenario.part import Part, ScenarioError, problems
+from presage_simulator.scenario.part import Part, ScenarioError, problems, read_yaml, system_of
 from presage_simulator.scenario.points import Point, points_of
 from presage_simulator.scenario.service import Name, ObjectivesSpec, PoolSpec, Positive, ServiceDefaults
 from presage_simulator.scenario.system import Grid, SystemSpec
@@ -72,11 +71,7 @@ class Scenario(ServiceDefaults):
 
     def system(self, name: str) -> SystemSpec:
         """Return the system of that name. Raises ScenarioError that lists those there are."""
-        for system in self.systems:
-            if system.name == name:
-                return system
-        known = ", ".join(system.name for system in self.systems)
-        raise ScenarioError(f"there is no system {name!r}: there are {known}")
+        return system_of(self.systems, name)
 
     def pool_of(self, workload: WorkloadSpec) -> PoolSpec:
         """Return the pods of a service."""
@@ -126,13 +121,7 @@ def parse_scenario(document: Any, where: str = "the scenario") -> Scenario:
 
 def load_scenario(path: Path) -> Scenario:
     """Read SCENARIO.yaml. Raises ScenarioError that names the file and what is wrong in it."""
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"{path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path} is not YAML: {error}") from error
-    return parse_scenario(document, str(path))
+    return parse_scenario(read_yaml(path), str(path))
 
 
 def _validated(model: type[P], document: dict[str, Any], where: str = "") -> P:

@@ -1,8 +1,10 @@
 """What every part of a scenario shares: strict reading, camelCase names, errors that can be acted on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -29,6 +31,18 @@ class ScenarioError(ValueError):
     """A scenario, or data it names, that cannot be used; the text names the field, the value and the fix."""
 
 
+class Named(Protocol):
+    """A part that others refer to by name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+N = TypeVar("N", bound=Named)
+
+
 class Part(BaseModel):
     """A part of a scenario: frozen, strict, closed."""
 
@@ -46,6 +60,24 @@ class Part(BaseModel):
     def as_object(self) -> dict[str, Any]:
         """Return the JSON form: camelCase names, unset optional fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds. Raises ScenarioError that names the file and what is wrong with it."""
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{path} is not YAML: {error}") from error
+
+
+def system_of(systems: Sequence[N], name: str) -> N:
+    """Return the system of that name. Raises ScenarioError that lists those there are."""
+    for system in systems:
+        if system.name == name:
+            return system
+    raise ScenarioError(f"there is no system {name!r}: there are {', '.join(each.name for each in systems)}")
 
 
 def problems(error: ValidationError) -> str:
