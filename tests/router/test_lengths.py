@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 from presage_cli.commands.router import _predictors
 from presage_policies.lengths import LengthDistribution, RequestFeatures
 from presage_predictors.history import HistoryLengthPredictor
+from presage_predictors.lengths import artefact
 from presage_router.config import ConfigError
 from presage_router.front import lengths
 from presage_router.front.lengths import SafePredictor
@@ -123,6 +125,16 @@ def test_every_predictor_of_the_configuration_can_be_built(name: str) -> None:
     assert predictor.predict(REQUEST).mean <= 500
     assert (fallback is None) == (name in {"History", "Prior"})
     assert fallback is not predictor
+
+
+def test_weights_of_ones_own_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
+    """A file of weights serves as the shipped ones do; one that cannot be read is named before serving."""
+    own, damaged = tmp_path / "own.safetensors", tmp_path / "damaged.safetensors"
+    artefact.save(artefact.shipped(), own)
+    assert _predictors("Fast", own)[0].predict(REQUEST) == _predictors("Fast")[0].predict(REQUEST)
+    damaged.write_bytes(b"no weights")
+    with pytest.raises(artefact.ArtefactError, match=r"damaged\.safetensors"):
+        _predictors("Fast", damaged)
 
 
 def test_an_unknown_predictor_is_refused() -> None:

@@ -59,6 +59,13 @@ def router(  # noqa: PLR0917 - typer reads options from parameters
         int | None,
         typer.Option(envvar=_ENV + "SEED", help="Seed of random choices; from the system if unset."),
     ] = None,
+    length_weights: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=_ENV + "LENGTH_WEIGHTS",
+            help="Weights of `presage length train` for Fast and Auto; unset: those of the package.",
+        ),
+    ] = None,
     log_level: Annotated[
         str, typer.Option(envvar=_ENV + "LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
@@ -77,7 +84,7 @@ def router(  # noqa: PLR0917 - typer reads options from parameters
         fallback = None if service is None else RouterConfig(service=service, namespace=namespace)
         live = LiveConfig(config, fallback)
         places = _places(engine, front, peer, advertise, peers_file, endpointslices, namespace)
-        predictor, late = _predictors(live.config.predictor)
+        predictor, late = _predictors(live.config.predictor, length_weights)
 
         async def serve() -> None:
             await Sidecar(places, live, predictor, seed, late).run()
@@ -127,10 +134,10 @@ def _places(  # noqa: PLR0917 - the options, as typer gives them
     )
 
 
-def _predictors(name: str) -> "tuple[LengthPredictor, LengthPredictor | None]":
+def _predictors(name: str, weights: Path | None = None) -> "tuple[LengthPredictor, LengthPredictor | None]":
     """Build the predictor that the configuration names, warm, and what serves when it is late.
 
-    Raises ConfigError.
+    Raises ConfigError, and ArtefactError for weights that cannot be used.
     """
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
     from presage_predictors.prior import PriorLengthPredictor  # noqa: PLC0415
@@ -144,17 +151,17 @@ def _predictors(name: str) -> "tuple[LengthPredictor, LengthPredictor | None]":
         return plain[name](), None
     if name not in _READERS:
         raise ConfigError(f"predictor is {name!r}: give one of {', '.join((*plain, *_READERS))}")
-    return _reader(name), HistoryLengthPredictor()
+    return _reader(name, weights), HistoryLengthPredictor()
 
 
 _READERS = {"Fast": "fast", "Auto": "combined"}  # predictors that read prompts, by the names of their tiers
 
 
-def _reader(name: str) -> "LengthPredictor":
+def _reader(name: str, weights: Path | None) -> "LengthPredictor":
     """Load a predictor that reads prompts; its imports take a third of a second, so only where it is used."""
     from presage_policies.lengths import RequestFeatures  # noqa: PLC0415
     from presage_predictors.lengths import tiers  # noqa: PLC0415
 
-    predictor = tiers.tier(_READERS[name])
+    predictor = tiers.tier(_READERS[name], weights)
     predictor.predict(RequestFeatures("", "", 2, None, "Hello there."))  # the first one loads what is lazy
     return predictor
