@@ -18,7 +18,12 @@ OUTLIVED_GROWTH = 0.2  # PreServe's extension of a response that outlives its pr
 
 @dataclass(frozen=True, slots=True)
 class RequestFeatures:
-    """All that a predictor may know of a request; the true output length is not among it."""
+    """All that a predictor may know of a request; the true output length is not among it.
+
+    `response_format` is "" for free text, else what kind of object is asked for; `temperature` None and
+    `session` "" mean that the request does not say. `context_tokens` is the most that prompt and response
+    may have together, None where the engine does not tell.
+    """
 
     client: str
     model: str
@@ -26,6 +31,28 @@ class RequestFeatures:
     max_tokens: int | None
     prompt: str = ""
     tools: bool = False
+    response_format: str = ""
+    temperature: float | None = None
+    session: str = ""
+    context_tokens: int | None = None
+
+    @property
+    def cap(self) -> int | None:
+        """The most tokens that the response can have; None when nothing is known to bound it.
+
+        A prompt that leaves no room has been sized too large, or the engine will refuse it: no bound then.
+        """
+        left = (self.context_tokens or 0) - self.prompt_tokens
+        if left < 1:
+            return self.max_tokens
+        return left if self.max_tokens is None else min(left, self.max_tokens)
+
+    @property
+    def manner(self) -> str:
+        """How the response is to be made, as a key: with tools, in a format, greedily; "" for plain text."""
+        greedy = "greedy" if self.temperature == 0 else ""
+        tools = "tools" if self.tools else ""
+        return "+".join(part for part in (tools, self.response_format, greedy) if part)
 
 
 @dataclass(frozen=True)
@@ -146,7 +173,7 @@ class LengthPredictor(Protocol):
     """Predicts the length of a response on arrival and learns from the length it turned out to have."""
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the distribution of output tokens, never beyond `features.max_tokens`."""
+        """Return the distribution of output tokens, never beyond `features.cap`."""
         ...
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:

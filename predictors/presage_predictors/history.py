@@ -1,6 +1,8 @@
-"""Response lengths from history: what a client's recent responses had, in bounded memory.
+"""Response lengths from history: what recent responses to like requests had, in bounded memory.
 
-The tier that needs no model: it is also what a late or failed prediction falls back to. (Ours.)
+The tier that needs no model: it is also what a late or failed prediction falls back to. A request belongs to
+series from the general to the special: all requests, those to its model, those of its client to that model,
+the ones among them with a cap of that size and made in that manner, the ones of its session. (Ours.)
 
 A prediction is asked for with every request and hardly moves from one response to the next, so it is
 kept while at most `STALENESS` of the responses behind it are new.
@@ -14,13 +16,16 @@ from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, RequestFea
 
 from presage_predictors.prior import PRIOR
 
-CLIENT_SAMPLES = 200  # the most recent responses of a client that count
+SAMPLES = 200  # the most recent responses of a client that count, and of what is more special
 SHARED_SAMPLES = 2000  # and of all clients together
-MAX_CLIENTS = 4096  # the least recently seen client is forgotten first
-SHARED_WEIGHT = 8.0  # all clients count as much as so many of the client's own responses
+MOST_SERIES = 4096  # the one not learnt from for longest is forgotten first
+GENERAL_WEIGHT = 8.0  # a more general series counts as much as so many of a series' own responses
 PRIOR_WEIGHT = 4.0  # and the prior as much as so many responses of all
-STALENESS = 0.02  # of a client's last 200 responses 4 may be unheard of, of fewer than 50 none
-MOST_CAPS = 16  # a prediction is kept at so many values of `max_tokens`
+STALENESS = 0.02  # of a series' last 200 responses 4 may be unheard of, of fewer than 50 none
+MOST_CAPS = 16  # a prediction is kept at so many caps
+LONGEST_NAME = 256  # characters of a client's, model's or session's name that tell it from others
+
+_Key = tuple[str | int, ...]
 
 
 class RecentLengths:
@@ -35,6 +40,11 @@ class RecentLengths:
     def __len__(self) -> int:
         return len(self._arrived)
 
+    @property
+    def scope(self) -> tuple[int, int]:
+        """How many were observed and how many are remembered: alike for a part that is the whole."""
+        return self.observed, len(self._arrived)
+
     def add(self, tokens: float) -> None:
         """Add a length in tokens; the oldest beyond the limit goes."""
         self.observed += 1
@@ -43,95 +53,125 @@ class RecentLengths:
         if len(self._arrived) > self._limit:
             del self._sorted[bisect_left(self._sorted, self._arrived.popleft())]
 
-    def quantile(self, level: float) -> float:
-        """Return the empirical quantile (linear between order statistics); there must be a sample."""
-        position = level * (len(self._sorted) - 1)
-        low = int(position)
-        high = min(low + 1, len(self._sorted) - 1)
-        return self._sorted[low] + (self._sorted[high] - self._sorted[low]) * (position - low)
+    def quantiles(self, levels: tuple[float, ...]) -> list[float]:
+        """Return empirical quantiles (linear between order statistics); there must be a sample."""
+        ordered, last = self._sorted, len(self._sorted) - 1
+        found = []
+        for level in levels:
+            position = level * last
+            low = int(position)
+            below = ordered[low]
+            found.append(below + (ordered[min(low + 1, last)] - below) * (position - low))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A prediction at each cap asked for, and what had been observed when it was made."""
+    """A prediction at each cap asked for, and what had been observed of each series when it was made."""
 
     whole: LengthDistribution
-    own_observed: int
-    shared_observed: int
+    observed: tuple[int, ...]
     capped: dict[int, LengthDistribution] = field(default_factory=dict)
 
-    def at(self, max_tokens: int | None) -> LengthDistribution:
-        """Return the prediction cut at `max_tokens`."""
-        if max_tokens is None:
+    def at(self, cap: int | None) -> LengthDistribution:
+        """Return the prediction cut at `cap`."""
+        if cap is None or cap >= self.whole.tokens[-1]:
             return self.whole
-        found = self.capped.get(max_tokens)
+        found = self.capped.get(cap)
         if found is None:
-            found = self.whole.capped(max_tokens)
+            found = self.whole.capped(cap)
             if len(self.capped) < MOST_CAPS:
-                self.capped[max_tokens] = found
+                self.capped[cap] = found
         return found
 
 
 @dataclass(slots=True)
-class _Client:
-    """A client's recent lengths, and the prediction that was made of them."""
+class _Series:
+    """Recent lengths of like requests, and the prediction that was made where this is the most special."""
 
-    lengths: RecentLengths = field(default_factory=lambda: RecentLengths(CLIENT_SAMPLES))
+    lengths: RecentLengths
     kept: _Kept | None = None
 
 
 class HistoryLengthPredictor:
-    """Quantiles of the client's recent responses, drawn towards all clients' while they are few.
+    """Quantiles of a request's most special series, drawn towards the more general ones while it is young.
 
     Quantile functions are averaged level by level, weighted by how many responses stand behind each. What
-    is predicted lacks at most `STALENESS` of the client's and of all clients' remembered responses.
+    is predicted lacks at most `STALENESS` of the responses that each series remembers.
     """
 
     def __init__(self, prior: LengthDistribution = PRIOR) -> None:
         self._prior = tuple(prior.quantile(level) for level in WIRE_LEVELS)
-        self._shared = RecentLengths(SHARED_SAMPLES)
-        self._clients: OrderedDict[str, _Client] = OrderedDict()
-        self._stranger = _Client()
+        self._all = _Series(RecentLengths(SHARED_SAMPLES))
+        self._special: OrderedDict[_Key, _Series] = OrderedDict()
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the distribution of output tokens, cut at the request's `max_tokens`."""
-        client = self._clients.get(features.client, self._stranger)
-        kept = client.kept
-        if kept is None or self._outdated(kept, client.lengths):
-            kept = client.kept = self._made(client.lengths)
-        return kept.at(features.max_tokens)
+        """Return the distribution of output tokens, cut at the request's cap."""
+        chain = self._chain(features)
+        kept = chain[-1].kept
+        if kept is None or _outdated(kept, chain):
+            kept = chain[-1].kept = self._made(chain)
+        return kept.at(features.cap)
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Learn the length of a whole response; a response without a token says nothing."""
         if output_tokens < 1:
             return
-        client = self._clients.get(features.client)
-        if client is None:
-            client = self._clients[features.client] = _Client()
-            if len(self._clients) > MAX_CLIENTS:
-                self._clients.popitem(last=False)
-        self._clients.move_to_end(features.client)
-        client.lengths.add(float(output_tokens))
-        self._shared.add(float(output_tokens))
+        self._all.lengths.add(float(output_tokens))
+        for key in reversed(_keys(features)):  # the general ones last: they are forgotten after the special
+            series = self._special.get(key)
+            if series is None:
+                series = self._special[key] = _Series(RecentLengths(_limit(key)))
+            self._special.move_to_end(key)
+            series.lengths.add(float(output_tokens))
+        while len(self._special) > MOST_SERIES:
+            self._special.popitem(last=False)
 
-    def _outdated(self, kept: _Kept, own: RecentLengths) -> bool:
-        shared = self._shared
-        return own.observed - kept.own_observed > STALENESS * len(
-            own
-        ) or shared.observed - kept.shared_observed > STALENESS * len(shared)
+    def _chain(self, features: RequestFeatures) -> list[_Series]:
+        """Return the request's series, without those that hold just what the one before holds."""
+        chain = [self._all]
+        for key in _keys(features):
+            series = self._special.get(key)
+            if series is not None and series.lengths.scope != chain[-1].lengths.scope:
+                chain.append(series)
+        return chain
 
-    def _made(self, own: RecentLengths) -> _Kept:
-        tokens = tuple(
-            self._blended(own, level, prior) for level, prior in zip(WIRE_LEVELS, self._prior, strict=True)
-        )
-        return _Kept(LengthDistribution(WIRE_LEVELS, tokens), own.observed, self._shared.observed)
+    def _made(self, chain: list[_Series]) -> _Kept:
+        """Draw the series towards each other, the most general one towards the prior."""
+        tokens, weight = self._prior, PRIOR_WEIGHT
+        for series in chain:
+            count = len(series.lengths)
+            if count:
+                own, share = series.lengths.quantiles(WIRE_LEVELS), count / (count + weight)
+                tokens = tuple([t + share * (o - t) for t, o in zip(tokens, own, strict=True)])
+            weight = GENERAL_WEIGHT
+        return _Kept(LengthDistribution(WIRE_LEVELS, tokens), tuple([s.lengths.observed for s in chain]))
 
-    def _blended(self, own: RecentLengths, level: float, prior: float) -> float:
-        shared = prior
-        if len(self._shared) > 0:
-            weight = len(self._shared) / (len(self._shared) + PRIOR_WEIGHT)
-            shared += weight * (self._shared.quantile(level) - shared)
-        if len(own) == 0:
-            return shared
-        weight = len(own) / (len(own) + SHARED_WEIGHT)
-        return shared + weight * (own.quantile(level) - shared)
+
+def _keys(features: RequestFeatures) -> tuple[_Key, ...]:
+    """Return the series that a request belongs to beside that of all, from the general to the special."""
+    client, model = features.client[:LONGEST_NAME], features.model[:LONGEST_NAME]
+    cap = 0 if features.max_tokens is None else features.max_tokens.bit_length()
+    keys: tuple[_Key, ...] = (
+        ("model", model),
+        ("client", model, client),
+        ("manner", model, client, cap, features.manner),
+    )
+    if features.session:
+        keys += (("session", model, client, cap, features.manner, features.session[:LONGEST_NAME]),)
+    return keys
+
+
+def _limit(key: _Key) -> int:
+    return SHARED_SAMPLES if key[0] == "model" else SAMPLES
+
+
+def _outdated(kept: _Kept, chain: list[_Series]) -> bool:
+    """Tell whether too much was observed of one of the series since the prediction was made of them."""
+    if len(chain) != len(kept.observed):
+        return True
+    for series, known in zip(chain, kept.observed, strict=True):
+        lengths = series.lengths
+        if lengths.observed - known > STALENESS * len(lengths):
+            return True
+    return False

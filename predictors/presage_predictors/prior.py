@@ -12,8 +12,8 @@ class PriorLengthPredictor:
     """Predicts the same of every request and learns nothing; ours."""
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the usual distribution of output tokens, cut at the request's `max_tokens`."""
-        return PRIOR.capped(features.max_tokens)
+        """Return the usual distribution of output tokens, cut at what the request can have."""
+        return PRIOR.capped(features.cap)
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Learn nothing."""

@@ -1,14 +1,17 @@
 """Lengths from history: right for the client, honest for strangers, bounded for everyone."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presage_policies.lengths import RequestFeatures
 from presage_predictors.history import (
-    CLIENT_SAMPLES,
-    MAX_CLIENTS,
     MOST_CAPS,
+    MOST_SERIES,
+    SAMPLES,
     STALENESS,
     HistoryLengthPredictor,
     RecentLengths,
@@ -51,7 +54,7 @@ def test_clients_are_told_apart() -> None:
 def test_recent_responses_count() -> None:
     """A client that changes its ways is predicted by the new ones."""
     predictor = HistoryLengthPredictor()
-    for tokens in [50] * CLIENT_SAMPLES + [500] * CLIENT_SAMPLES:
+    for tokens in [50] * SAMPLES + [500] * SAMPLES:
         predictor.observe(request(), tokens)
     assert predictor.predict(request()).median == pytest.approx(500, rel=0.05)
 
@@ -73,13 +76,58 @@ def test_coverage_is_honest() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """However many clients come, no more than the limit is remembered, and the newest are."""
+    """However many clients and sessions come, no more series than the limit are kept, and the newest are."""
     predictor = HistoryLengthPredictor()
-    for number in range(MAX_CLIENTS + 10):
-        predictor.observe(request(str(number)), 7)
-    assert len(predictor._clients) == MAX_CLIENTS
-    assert "0" not in predictor._clients
-    assert str(MAX_CLIENTS + 9) in predictor._clients
+    for number in range(MOST_SERIES + 10):
+        each = replace(request(str(number)), session=str(number))
+        predictor.observe(each, 7)
+        predictor.observe(each, 900)
+    assert len(predictor._special) == MOST_SERIES
+    assert "0" not in {name for key in predictor._special for name in key}
+    assert str(MOST_SERIES + 9) in {name for key in predictor._special for name in key}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "n"},
+        {"max_tokens": 5000},
+        {"tools": True},
+        {"response_format": "json_object"},
+        {"temperature": 0.0},
+        {"session": "s"},
+    ],
+)
+def test_like_requests_are_predicted_by_their_like(other: dict[str, Any]) -> None:
+    """Of one client, requests that differ in model, size of cap, manner or session get each their own."""
+    predictor = HistoryLengthPredictor()
+    odd = replace(request(), **other)
+    for _ in range(100):
+        predictor.observe(request(), 40)
+        predictor.observe(odd, 900)
+    assert predictor.predict(odd).median > 700
+    assert predictor.predict(replace(odd, session="new")).quantile(0.75) > 600
+    if "session" not in other:
+        assert predictor.predict(request()).median < 100
+
+
+def test_a_new_session_is_predicted_by_its_client() -> None:
+    """A session begins where its client stands, and after a few responses has its own ways."""
+    predictor = HistoryLengthPredictor()
+    for number in range(100):
+        predictor.observe(replace(request(), session=str(number % 20)), 100)
+    fresh = replace(request(), session="fresh")
+    assert predictor.predict(fresh) == predictor.predict(request())
+    for _ in range(20):
+        predictor.observe(fresh, 800)
+    assert predictor.predict(fresh).median > 500
+    assert predictor.predict(request()).median == pytest.approx(100, rel=0.1)
+
+
+def test_context_cuts_what_is_predicted() -> None:
+    """Where the engine's context leaves less than the request's cap, the prediction ends there."""
+    within = replace(request(max_tokens=4000), context_tokens=400)  # of a prompt of 100 tokens
+    assert max(HistoryLengthPredictor().predict(within).tokens) == 300
 
 
 def test_empty_responses_say_nothing() -> None:
@@ -134,4 +182,4 @@ def test_recent_quantiles_are_those_of_the_last_samples(values: list[int], level
     for value in values:
         recent.add(float(value))
     assert len(recent) == min(30, len(values))
-    assert recent.quantile(level) == pytest.approx(np.quantile(values[-30:], level))
+    assert recent.quantiles((level, 0.5)) == pytest.approx(np.quantile(values[-30:], [level, 0.5]))

@@ -7,7 +7,7 @@ with a discount; ours.)
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, LengthPredictor, RequestFeatures
@@ -46,14 +46,14 @@ class CombinedLengthPredictor:
         self._fresh = _Record()
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the distribution of output tokens, cut at the request's `max_tokens`."""
+        """Return the distribution of output tokens, cut at the request's cap."""
         text, history = self._tiers
         weights = self._records.get(_place(features), self._fresh).weights()
         first = text.predict(features)
         if weights[1] < _NEGLIGIBLE:
             return first
-        logs = weights[0] * _logs(first) + weights[1] * _logs(history.predict(_own(features)))
-        return distribution_of(logs).capped(features.max_tokens)
+        logs = weights[0] * _logs(first) + weights[1] * _logs(history.predict(features))
+        return distribution_of(logs).capped(features.cap)
 
     def weights(self, features: RequestFeatures) -> tuple[float, float]:
         """Return the weights of text and history for such a request; they sum to 1."""
@@ -72,22 +72,13 @@ class CombinedLengthPredictor:
                 self._records.popitem(last=False)
         self._records.move_to_end(place)
         log_tokens = math.log(output_tokens)
-        asked = (features, _own(features))
-        losses = [
-            _loss(tier.predict(each), log_tokens) for tier, each in zip(self._tiers, asked, strict=True)
-        ]
+        losses = [_loss(tier.predict(features), log_tokens) for tier in self._tiers]
         record.losses = DISCOUNT * record.losses + np.array(losses)
-        for tier, each in zip(self._tiers, asked, strict=True):
-            tier.observe(each, output_tokens)
+        for tier in self._tiers:
+            tier.observe(features, output_tokens)
 
 
 _NEGLIGIBLE = 0.01  # a tier with less weight is not asked
-
-
-def _own(features: RequestFeatures) -> RequestFeatures:
-    """Return the request as history sees it: one series for each client, model and size of the cap."""
-    cap = 0 if features.max_tokens is None else features.max_tokens.bit_length()
-    return replace(features, client=f"{_place(features)}\n{cap}", prompt="")
 
 
 def _place(features: RequestFeatures) -> str:

@@ -44,10 +44,10 @@ class TextLengthPredictor:
         self._readings: OrderedDict[int, Vector] = OrderedDict()
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the distribution of output tokens, cut at the request's `max_tokens`."""
+        """Return the distribution of output tokens, cut at the request's cap."""
         law = self.log_law(features)
         return distribution_of(at_scores(law, self._calibration.scores(_places(features)))).capped(
-            features.max_tokens
+            features.cap
         )
 
     def log_law(self, features: RequestFeatures) -> Vector:
