@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,38 @@ def _strings(thing: object, seen: set[int] | None = None) -> list[str]:
         slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
         inner = [getattr(thing, name, None) for name in slots] + list(getattr(thing, "__dict__", {}).values())
     return [text for each in inner for text in _strings(each, seen)]
+
+
+def test_judging_is_predicting_and_observing() -> None:
+    """What is judged is what would have been predicted, and teaches what an observation teaches."""
+    judged, observed = tiers.fast(), tiers.fast()
+    for turn in range(30):
+        each = request(PROMPTS[turn % 6], cap=300 if turn % 2 else None)
+        before = observed.log_tokens(each)
+        observed.observe(each, 40 + turn)
+        assert (judged.judged(each, 40 + turn) == before).all()
+    assert judged.predict(request()) == observed.predict(request())
+
+
+def test_a_manner_is_learnt_beside_its_client() -> None:
+    """A client whose answers in JSON are ten times as long as its others is predicted so, both in turn."""
+    predictor = tiers.fast()
+    plain, structured = request(), replace(request(), response_format="json_object")
+    for _ in range(60):
+        predictor.observe(plain, 30)
+        predictor.observe(structured, 300)
+    assert predictor.predict(structured).median > 3 * predictor.predict(plain).median
+
+
+def test_a_reading_is_gone_with_its_response() -> None:
+    """Between prediction and response one reading is kept, also of prompts longer than what is hashed."""
+    predictor = tiers.fast()
+    long = request("head " * 1000 + "x" * 9000 + " tail" * 1000)
+    other = request("head " * 1000 + "y" * 9000 + " tail" * 1000)
+    assert predictor.predict(long) == predictor.predict(other)
+    assert len(predictor._readings) == 1
+    predictor.observe(long, 20)
+    assert not predictor._readings
 
 
 def test_history_takes_over_where_text_is_blind() -> None:

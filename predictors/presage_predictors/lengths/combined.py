@@ -7,14 +7,14 @@ with a discount; ours.)
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, LengthPredictor, RequestFeatures
 
 from presage_predictors.history import HistoryLengthPredictor
 from presage_predictors.lengths.law import Vector
-from presage_predictors.lengths.predictor import distribution_of
+from presage_predictors.lengths.predictor import TextLengthPredictor, distribution_of
 
 PRIOR_LOSSES = (0.0, 6.0)  # text, history: as if history had lost so much more already
 TEMPER = 1.0  # weight per unit of pinball loss in log tokens, summed over levels
@@ -28,68 +28,77 @@ _LARGEST_GAP = 50.0  # in the exponent
 class _Record:
     """The tiers' discounted losses on one client's requests to one model."""
 
-    losses: Vector = field(default_factory=lambda: np.array(PRIOR_LOSSES))
+    losses: tuple[float, float] = PRIOR_LOSSES
 
-    def weights(self) -> Vector:
-        gaps = np.minimum(TEMPER * (self.losses - self.losses.min()), _LARGEST_GAP)
-        shares = np.exp(-gaps)
-        weights: Vector = shares / shares.sum()
-        return weights
+    def add(self, text: float, history: float) -> None:
+        self.losses = (DISCOUNT * self.losses[0] + text, DISCOUNT * self.losses[1] + history)
+
+    def weights(self) -> tuple[float, float]:
+        gap = TEMPER * (self.losses[1] - self.losses[0])
+        history = 1 / (1 + math.exp(min(max(gap, -_LARGEST_GAP), _LARGEST_GAP)))
+        return 1 - history, history
 
 
 class CombinedLengthPredictor:
     """Quantiles of both tiers averaged in log tokens, by weights of their own for each client and model."""
 
-    def __init__(self, text: LengthPredictor, history: LengthPredictor | None = None) -> None:
-        self._tiers = (text, history or HistoryLengthPredictor())
+    def __init__(self, text: TextLengthPredictor, history: LengthPredictor | None = None) -> None:
+        self._text = text
+        self._history = history or HistoryLengthPredictor()
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._fresh = _Record()
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
         """Return the distribution of output tokens, cut at the request's cap."""
-        text, history = self._tiers
-        weights = self._records.get(_place(features), self._fresh).weights()
-        first = text.predict(features)
-        if weights[1] < _NEGLIGIBLE:
-            return first
-        logs = weights[0] * _logs(first) + weights[1] * _logs(history.predict(features))
+        logs = self._text.log_tokens(features)
+        text, history = self.weights(features)
+        if history >= _NEGLIGIBLE:
+            logs = text * _cut(logs, features) + history * _logs(self._history.predict(features))
         return distribution_of(logs).capped(features.cap)
 
     def weights(self, features: RequestFeatures) -> tuple[float, float]:
         """Return the weights of text and history for such a request; they sum to 1."""
-        weights = self._records.get(_place(features), self._fresh).weights()
-        return float(weights[0]), float(weights[1])
+        return self._records.get(_place(features), self._fresh).weights()
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
-        """Judge both tiers by a whole response, then let them learn from it."""
+        """Judge both tiers by a whole response, and let them learn from it."""
         if output_tokens < 1:
             return
-        place = _place(features)
+        log_tokens = math.log(output_tokens)
+        text = _loss(_cut(self._text.judged(features, output_tokens), features), log_tokens)
+        history = _loss(_logs(self._history.predict(features)), log_tokens)
+        self._history.observe(features, output_tokens)
+        self._record(_place(features)).add(text, history)
+
+    def _record(self, place: str) -> _Record:
         record = self._records.get(place)
         if record is None:
             record = self._records[place] = _Record()
             if len(self._records) > MOST_RECORDS:
                 self._records.popitem(last=False)
         self._records.move_to_end(place)
-        log_tokens = math.log(output_tokens)
-        losses = [_loss(tier.predict(features), log_tokens) for tier in self._tiers]
-        record.losses = DISCOUNT * record.losses + np.array(losses)
-        for tier in self._tiers:
-            tier.observe(features, output_tokens)
+        return record
 
 
-_NEGLIGIBLE = 0.01  # a tier with less weight is not asked
+_NEGLIGIBLE = 0.01  # history with less weight is not asked
 
 
 def _place(features: RequestFeatures) -> str:
     return f"{features.client}\n{features.model}"
 
 
+def _cut(log_tokens: Vector, features: RequestFeatures) -> Vector:
+    """Return log tokens that rise, between those of a token and of the request's cap."""
+    most = math.inf if features.cap is None else math.log(features.cap)
+    cut: Vector = np.minimum(np.maximum(np.maximum.accumulate(log_tokens), 0.0), most)
+    return cut
+
+
 def _logs(length: LengthDistribution) -> Vector:
     return np.log(length.tokens if length.levels == WIRE_LEVELS else length.as_wire())
 
 
-def _loss(length: LengthDistribution, log_tokens: float) -> float:
+def _loss(predicted: Vector, log_tokens: float) -> float:
     """Return the pinball loss in log tokens, summed over levels."""
-    error = log_tokens - _logs(length)
+    error = log_tokens - predicted
     return float(np.maximum(_LEVELS * error, (_LEVELS - 1) * error).sum())

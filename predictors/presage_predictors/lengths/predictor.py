@@ -45,32 +45,44 @@ class TextLengthPredictor:
 
     def predict(self, features: RequestFeatures) -> LengthDistribution:
         """Return the distribution of output tokens, cut at the request's cap."""
-        law = self.log_law(features)
-        return distribution_of(at_scores(law, self._calibration.scores(_places(features)))).capped(
-            features.cap
-        )
+        return distribution_of(self.log_tokens(features)).capped(features.cap)
 
-    def log_law(self, features: RequestFeatures) -> Vector:
-        """Return log tokens at `WIRE_LEVELS` with what was learnt of model and client, uncalibrated."""
+    def log_tokens(self, features: RequestFeatures) -> Vector:
+        """Return log tokens at `WIRE_LEVELS`, before they are cut at the request's cap."""
         reading = self._reading(features)
-        return self._law(reading, design(reading), features)
+        return self._calibrated(self._law(reading, design(reading), features), features)
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Learn from a whole response; one that was cut at `max_tokens` counts as that long."""
-        if output_tokens < 1 or not self._online:
-            return
+        if output_tokens >= 1 and self._online:
+            reading = self._reading(features)
+            self._learn(features, reading, self._law(reading, design(reading), features), output_tokens)
+
+    def judged(self, features: RequestFeatures, output_tokens: int) -> Vector:
+        """Learn from a whole response of a token or more; return `log_tokens` as they were before.
+
+        One pass for whoever weighs predictors, and so needs both.
+        """
         reading = self._reading(features)
-        x = design(reading)
-        law = self._law(reading, x, features)
+        law = self._law(reading, design(reading), features)
+        before = self._calibrated(law, features)
+        if self._online:
+            self._learn(features, reading, law, output_tokens)
+        return before
+
+    def _learn(self, features: RequestFeatures, reading: Vector, law: Vector, output_tokens: int) -> None:
+        """Learn from a response, after which its prompt's reading is of no use."""
+        self._readings.pop(_key(features), None)
         log_tokens = float(np.log(output_tokens))
         self._calibration.observe(_places(features), score_of(log_tokens, law))
         _, prior = self._book.of(features.model)
         noise = (float(law[_ABOUT_90] - law[MEDIAN]) / float(SCORES[_ABOUT_90])) ** 2
-        beliefs = (
-            self._models.to_learn(features.model[:MOST_LEARNT_NAME], prior),
-            self._clients.to_learn(features.client[:MOST_LEARNT_NAME], self._book.client),
-        )
-        learn(beliefs, x, log_tokens - float(law[MEDIAN]), max(noise, _LEAST_NOISE))
+        beliefs = [self._models.to_learn(features.model[:MOST_LEARNT_NAME], prior)]
+        beliefs += [self._clients.to_learn(key, self._book.client) for key in _client_keys(features)]
+        learn(tuple(beliefs), design(reading), log_tokens - float(law[MEDIAN]), max(noise, _LEAST_NOISE))
+
+    def _calibrated(self, law: Vector, features: RequestFeatures) -> Vector:
+        return at_scores(law, self._calibration.scores(_places(features)))
 
     def _law(self, reading: Vector, x: Vector, features: RequestFeatures) -> Vector:
         side, prior = self._book.of(features.model)
@@ -84,16 +96,17 @@ class TextLengthPredictor:
             widening += float(x @ belief.covariance @ x)
         return log_quantiles(reading, side, widening)
 
-    def _learnt(self, features: RequestFeatures, prior: Belief) -> tuple[Belief, ...] | None:
-        """Return the beliefs about a request's model and client; None while nothing was learnt of either."""
-        model = self._models.under(features.model[:MOST_LEARNT_NAME], prior)
-        client = self._clients.under(features.client[:MOST_LEARNT_NAME], self._book.client)
-        if model is prior and client is self._book.client:
+    def _learnt(self, features: RequestFeatures, prior: Belief) -> list[Belief] | None:
+        """Return the beliefs about a request's model, client and manner; None while nothing was learnt."""
+        unlearnt = self._book.client
+        beliefs = [self._models.under(features.model[:MOST_LEARNT_NAME], prior)]
+        beliefs += [self._clients.under(key, unlearnt) for key in _client_keys(features)]
+        if all(belief is prior or belief is unlearnt for belief in beliefs):
             return None
-        return model, client
+        return beliefs
 
     def _reading(self, features: RequestFeatures) -> Vector:
-        key = hash((features.prompt, features.prompt_tokens, features.tools))
+        key = _key(features)
         reading = self._readings.get(key)
         if reading is None:
             reading = self._tower.read(features)
@@ -111,6 +124,24 @@ def distribution_of(log_tokens: Vector) -> LengthDistribution:
     """Return the distribution whose quantiles at `WIRE_LEVELS` have these logs; none is below a token."""
     tokens = np.maximum(1.0, np.exp(np.maximum.accumulate(log_tokens)))
     return LengthDistribution(WIRE_LEVELS, tuple(tokens.tolist()))
+
+
+def _key(features: RequestFeatures) -> int:
+    """Return the hash that a reading is kept under; of a long prompt, what no tower looks at is left out."""
+    prompt = features.prompt
+    shown: tuple[str, ...] = (prompt,)
+    if len(prompt) > 2 * _KEYED_CHARACTERS:
+        shown = (prompt[:_KEYED_CHARACTERS], prompt[-_KEYED_CHARACTERS:])
+    return hash((*shown, len(prompt), features.prompt_tokens, features.tools))
+
+
+_KEYED_CHARACTERS = 4096  # of head and of tail: more than the widest tower reads
+
+
+def _client_keys(features: RequestFeatures) -> tuple[str, ...]:
+    """Return the keys of what is learnt of a client: all its requests, and those made in this manner."""
+    client = features.client[:MOST_LEARNT_NAME]
+    return (client, f"{client}\n{features.manner}") if features.manner else (client,)
 
 
 def _places(features: RequestFeatures) -> tuple[str, str]:
