@@ -4,6 +4,7 @@ Fields that are not understood are the engine's business: it answers for them, a
 """
 
 import json
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from presage_router.errors import Refusal
 ANONYMOUS = "anonymous"
 _CHARACTERS_PER_MESSAGE = 16  # a chat template's own tokens, about four a message
 _LONGEST_CLIENT = 256
+_HOTTEST = 100  # a temperature beyond is refused by every engine
+_STRUCTURED = ("json_object", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,9 @@ class Asked:
     template_characters: int
     token_ids: int
     tools: bool
+    response_format: str
+    temperature: float | None
+    session: str
 
 
 def read_body(body: bytes) -> dict[str, Any]:
@@ -64,6 +70,9 @@ def understand(document: dict[str, Any]) -> Asked:
         template_characters=messages * _CHARACTERS_PER_MESSAGE,
         token_ids=ids,
         tools=bool(document.get("tools") or document.get("functions")),
+        response_format=_response_format(document.get("response_format")),
+        temperature=_temperature(document.get("temperature")),
+        session=_text(document.get("prompt_cache_key"))[:_LONGEST_CLIENT],
     )
 
 
@@ -72,6 +81,22 @@ def _max_tokens(document: dict[str, Any]) -> int | None:
         value = document.get(key)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
+    return None
+
+
+def _response_format(value: Any) -> str:
+    """Return "" for free text, else the kind of object asked for, a schema by the hash of its name."""
+    kind = _text(value.get("type")) if isinstance(value, dict) else ""
+    if kind not in _STRUCTURED:
+        return ""
+    schema = value.get("json_schema")
+    name = _text(schema.get("name")) if isinstance(schema, dict) else ""
+    return f"{kind}:{zlib.crc32(name.encode('utf-8', 'replace')):08x}" if name else kind
+
+
+def _temperature(value: Any) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _HOTTEST:
+        return float(value)
     return None
 
 

@@ -1,6 +1,7 @@
-"""The sidecar's own engine: is it ready, how much KV has it, and the way to it."""
+"""The sidecar's own engine: is it ready, how much KV and context has it, and the way to it."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ class EngineLink:
         self.session = session
         self.ready = False
         self.kv_capacity_tokens: int | None = None
+        self.context_tokens: int | None = None
         self._on_change = on_change
         self._misses = 0
 
@@ -61,21 +63,26 @@ class EngineLink:
             await self._become_ready()
 
     async def _become_ready(self) -> None:
-        self.kv_capacity_tokens = await self._read_kv_capacity()
+        metrics, models = await asyncio.gather(self._page("/metrics"), self._page("/v1/models"))
+        self.kv_capacity_tokens = kv_capacity(metrics)
+        self.context_tokens = context_tokens(models)
         self.ready = True
-        _log.info("engine is ready", kv_capacity_tokens=self.kv_capacity_tokens)
+        _log.info(
+            "engine is ready",
+            kv_capacity_tokens=self.kv_capacity_tokens,
+            context_tokens=self.context_tokens,
+        )
         self._on_change(True)
 
-    async def _read_kv_capacity(self) -> int | None:
-        """Ask the engine how many tokens its KV cache holds; None when it does not tell."""
+    async def _page(self, path: str) -> str:
+        """Return a page of the engine; empty when it has none, for what it would tell has a substitute."""
         timeout = aiohttp.ClientTimeout(total=_PROBE_SECONDS)
         try:
-            async with self.session.get(f"{self.url}/metrics", timeout=timeout) as response:
-                text = await response.text() if response.status == 200 else ""  # noqa: PLR2004 - HTTP's number
+            async with self.session.get(f"{self.url}{path}", timeout=timeout) as response:
+                return await response.text() if response.status == 200 else ""  # noqa: PLR2004 - HTTP's number
         except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
-            _log.warning("engine tells no KV capacity; the profile's is used", error=str(error))
-            return None
-        return kv_capacity(text)
+            _log.warning("engine does not tell what it holds", page=path, error=str(error))
+            return ""
 
 
 def kv_capacity(metrics: str) -> int | None:
@@ -89,3 +96,14 @@ def kv_capacity(metrics: str) -> int | None:
     except (KeyError, ValueError):
         return None
     return tokens if tokens > 0 else None
+
+
+def context_tokens(models: str) -> int | None:
+    """Return the largest `max_model_len` in a list of models (vLLM, SGLang), in tokens; None where absent."""
+    try:
+        entries = json.loads(models)["data"]
+        lengths = [entry.get("max_model_len") for entry in entries]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    known = [n for n in lengths if isinstance(n, int) and not isinstance(n, bool) and n > 0]
+    return max(known, default=None)

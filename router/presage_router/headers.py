@@ -11,6 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 REQUEST_ID = "x-request-id"
 CLIENT = "x-presage-client"
+SESSION = "x-presage-session"
 EXPLAIN = "x-presage-explain"
 EXPLANATION = "x-presage-explanation"
 REASON = "x-presage-reason"

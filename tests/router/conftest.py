@@ -65,6 +65,7 @@ class SmallEngine:
     die_after: int | None = None  # tokens after which the connection is cut
     end_early_after: int | None = None  # tokens after which the stream ends without [DONE]
     status: int = 200
+    max_model_len: int | None = None  # told where it is known
     metrics: str = 'vllm:cache_config_info{block_size="16",num_gpu_blocks="256"} 1.0\n'
     running: int = 0
     most_running: int = 0
@@ -116,7 +117,10 @@ class SmallEngine:
 
     async def models(self, _: web.Request) -> web.Response:
         """List one model."""
-        return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        model = {"id": MODEL, "object": "model"}
+        if self.max_model_len is not None:
+            model["max_model_len"] = self.max_model_len
+        return web.json_response({"object": "list", "data": [model]})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """Serve one completion."""
@@ -136,7 +140,7 @@ class SmallEngine:
             self.running -= 1
 
     async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        tokens = int(body.get("max_tokens", 4))
+        tokens = int(body.get("max_tokens") or 4)
         if not body.get("stream"):
             await self.first_token.wait()
             await self.go_on.wait()
@@ -298,7 +302,7 @@ class Fleet:
         await self.client.close()
         await self.stack.aclose()
 
-    def chat(self, pod: Pod, tokens: int = 4, *, stream: bool = True, **more: Any) -> Any:
+    def chat(self, pod: Pod, tokens: int | None = 4, *, stream: bool = True, **more: Any) -> Any:
         """Begin a chat request at a pod's front (an async context manager)."""
         headers = more.pop("headers", {})
         body = {
@@ -310,7 +314,7 @@ class Fleet:
         }
         return self.client.post(pod.url + CHAT, json=body, headers=headers)
 
-    async def answer(self, pod: Pod, tokens: int = 4, **more: Any) -> tuple[int, str]:
+    async def answer(self, pod: Pod, tokens: int | None = 4, **more: Any) -> tuple[int, str]:
         """Send a chat request; return status and whole body."""
         async with self.chat(pod, tokens, **more) as response:
             return response.status, await response.text()

@@ -1,6 +1,7 @@
 """Configuration, request bodies, headers: what comes in is understood, or refused with a clear word."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from presage_router.addresses import check_url, join_address, split_address
 from presage_router.asked import read_body, understand
 from presage_router.config import ConfigError, RouterConfig
 from presage_router.engine_body import engine_body
-from presage_router.engine_link import kv_capacity
+from presage_router.engine_link import context_tokens, kv_capacity
 from presage_router.errors import Refusal
 from presage_router.prompt_size import PromptSizer
 
@@ -97,6 +98,9 @@ keys = st.sampled_from(
         "user",
         "tools",
         "model",
+        "temperature",
+        "response_format",
+        "prompt_cache_key",
     ]
 )
 
@@ -107,6 +111,7 @@ def test_any_json_object_is_understood(document: dict[str, Any]) -> None:
     asked = understand(document)
     assert asked.max_tokens is None or asked.max_tokens >= 1
     assert asked.token_ids >= 0
+    assert asked.temperature is None or asked.temperature >= 0
     assert PromptSizer().estimate(asked) >= 1
 
 
@@ -151,6 +156,60 @@ def test_prompts_are_read_in_every_form() -> None:
     assert "function" in tools.prompt
     assert understand({"max_tokens": 9, "max_completion_tokens": 5}).max_tokens == 5
     assert understand({"max_tokens": True}).max_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "read"),
+    [
+        ("temperature", 0, 0.0),
+        ("temperature", 0.7, 0.7),
+        ("temperature", True, None),
+        ("temperature", "0.7", None),
+        ("temperature", -1, None),
+        ("temperature", 10**400, None),
+        ("temperature", math.nan, None),
+        ("response_format", {"type": "text"}, ""),
+        ("response_format", {"type": "json_object"}, "json_object"),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": 5}}, "json_schema"),
+        ("response_format", {"type": ["json_object"]}, ""),
+        ("response_format", "json_object", ""),
+        ("prompt_cache_key", "s" * 1000, "s" * 256),
+        ("prompt_cache_key", 7, ""),
+    ],
+)
+def test_what_an_engine_would_refuse_counts_as_not_said(field: str, value: Any, read: object) -> None:
+    """Temperature, format and session are read where they have a sense; the engine judges the rest."""
+    name = "session" if field == "prompt_cache_key" else field
+    assert getattr(understand({field: value}), name) == read
+
+
+def test_schemas_are_told_apart_without_their_names() -> None:
+    """Two schemas give two formats, each always the same, and neither shows its name."""
+    one, other = (
+        understand({"response_format": {"type": "json_schema", "json_schema": {"name": name}}})
+        for name in ("invoice", "weather")
+    )
+    assert one.response_format != other.response_format
+    assert "invoice" not in one.response_format
+    assert one.response_format.startswith("json_schema:")
+
+
+@pytest.mark.parametrize(
+    ("models", "tokens"),
+    [
+        ('{"data": [{"id": "m", "max_model_len": 4096}, {"id": "lora", "max_model_len": null}]}', 4096),
+        ('{"data": [{"id": "m"}]}', None),
+        ('{"data": [{"id": "m", "max_model_len": "4096"}, {"id": "n", "max_model_len": true}]}', None),
+        ('{"data": ["m"]}', None),
+        ('{"data": null}', None),
+        ("[]", None),
+        ("", None),
+        ("<html>", None),
+    ],
+)
+def test_the_engines_context_is_read_where_it_is_told(models: str, tokens: int | None) -> None:
+    """The largest `max_model_len` of the list of models is the context; anything else means unknown."""
+    assert context_tokens(models) == tokens
 
 
 def test_deeply_nested_bodies_are_refused_and_not_fatal() -> None:

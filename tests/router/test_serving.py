@@ -53,6 +53,36 @@ async def test_chunks_of_several_tokens_are_counted_right(fleet: Any, small_engi
     assert pod.metric("served_prompt_tokens_total") == 5
 
 
+async def test_a_predictor_is_told_what_a_request_says(fleet: Any, small_engine: Any) -> None:
+    """Temperature, format, tools, session and the engine's context reach the predictor."""
+    pod = await fleet.add(small_engine(max_model_len=4096))
+    said = {
+        "temperature": 0,
+        "response_format": {"type": "json_object"},
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "prompt_cache_key": "from the body",
+    }
+    await fleet.answer(pod, **said)
+    await fleet.answer(pod, **said, headers={"x-presage-session": "from the header"})
+    first, second = (features for features, _ in pod.predictor.seen)
+    assert (first.temperature, first.response_format, first.tools) == (0.0, "json_object", True)
+    assert (first.session, second.session) == ("from the body", "from the header")
+    assert (first.context_tokens, first.max_tokens) == (4096, 4)
+    assert pod.engine.bodies[0]["response_format"] == {"type": "json_object"}
+
+
+async def test_context_cuts_where_the_engine_tells_it(
+    fleet: Any, small_engine: Any, fixed_length: Any
+) -> None:
+    """Without max_tokens a prediction ends where the engine's context does, or nowhere when it is unknown."""
+    told = await fleet.add(small_engine(max_model_len=400), predictor=fixed_length(5000))
+    untold = await fleet.add(predictor=fixed_length(5000), publish=False)
+    for pod in (told, untold):
+        await fleet.answer(pod, tokens=None)
+    assert told.metric("predicted_output_tokens_total") == 400 - told.metric("prompt_tokens_total")
+    assert untold.metric("predicted_output_tokens_total") == 5000
+
+
 async def test_an_engine_without_usage_is_counted_by_chunks(fleet: Any, small_engine: Any) -> None:
     """Where an engine sends no usage, chunks with content are counted."""
     pod = await fleet.add(small_engine(usage=False))

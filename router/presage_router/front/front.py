@@ -145,6 +145,10 @@ class Front:
             max_tokens=asked.max_tokens,
             prompt=asked.prompt,
             tools=asked.tools,
+            response_format=asked.response_format,
+            temperature=asked.temperature,
+            session=request.headers.get(headers.SESSION, "")[:_LONGEST_CLIENT] or asked.session,
+            context_tokens=self._guard.engine.context_tokens,
         )
         length = await self._predictor.predict(features)
         self._metrics.prompt_tokens.inc(prompt_tokens)

@@ -40,13 +40,13 @@ class SafePredictor:
         self._thread = ThreadPoolExecutor(1, "length") if fallback is not None else None
 
     async def predict(self, features: RequestFeatures) -> LengthDistribution:
-        """Return the predicted output tokens, never beyond `max_tokens`."""
+        """Return the predicted output tokens, never beyond what the request can have."""
         try:
             length = await self._predicted(features)
         except Exception as error:  # noqa: BLE001 - a learned model may fail in any way; requests go on
             self._failed("predict", error)
             length = self._simpler(features)
-        return length.capped(features.max_tokens)
+        return length.capped(features.cap)
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Let the predictor learn from a finished request."""
