@@ -63,7 +63,7 @@ class Control:
         self._observer = observer
         self._rng = np.random.default_rng([seed, 0x43])
         self._coming: list[tuple[float, int]] = []
-        self._looked = 0
+        self._looked = self._scraped = 0
         self._ended: list[Records] = []
         self.ended_at = 0.0
         self._steps: list[tuple[float, int, int]] = []
@@ -117,8 +117,15 @@ class Control:
             self._loop.learn(fates)
 
     def _next(self) -> float:
-        ready = self._coming[0][0] if self._coming else math.inf
-        return min(ready, self._look_at())
+        return min(self._ready_at(), self._scrape_at(), self._look_at())
+
+    def _ready_at(self) -> float:
+        return self._coming[0][0] if self._coming else math.inf
+
+    def _scrape_at(self) -> float:
+        if self._loop is None:
+            return math.inf
+        return (self._scraped + PHASE) * self._loop.scaler.scrape_seconds
 
     def _look_at(self) -> float:
         if self._loop is not None:
@@ -126,27 +133,25 @@ class Control:
         return math.inf if self._observer is None else self._looked * LOOK_SECONDS
 
     def _happen(self, due: float) -> None:
-        """Let a pod become ready, or look."""
-        if self._coming and self._coming[0][0] <= due:
-            self.fleet.run(due)
+        """Let a pod become ready, or metrics be scraped, or look."""
+        self.fleet.run(due)
+        if self._ready_at() <= due:
             self.fleet.serve(heapq.heappop(self._coming)[1], due)
             self._note(due)
             return
+        if self._loop is not None and self._scrape_at() <= due:
+            self._collect()
+            self._loop.scrape(due, self.fleet)
+            self._scraped += 1
+            return
         if self._loop is not None:
             self._scale(self._loop, due)
-        self.fleet.run(due)
         self._looked += 1
         if self._observer is not None:
             _, current, ready = self._steps[-1]
             self._observer(Moment(due, current, ready, self.fleet.waiting, self.fleet.inside))
 
     def _scale(self, loop: "_Loop", now: float) -> None:
-        scraped = (math.floor(now / loop.scaler.scrape_seconds - PHASE) + PHASE) * loop.scaler.scrape_seconds
-        if self.fleet.now < scraped:
-            self.fleet.run(scraped)
-            self._collect()
-            loop.scrape(scraped, self.fleet)
-        self.fleet.run(now)
         current = self.fleet.current()
         decision = loop.decide(now, self.fleet)
         for _ in range(decision.replicas - len(current)):

@@ -92,6 +92,22 @@ class MeanLengths:
         """Learn nothing."""
 
 
+class PriorLengths:
+    """The same usual lengths for every request: no prediction, as the live `Prior` has it."""
+
+    learns = False
+
+    def prepare(self, workload: Workload, seed: int) -> None:
+        """Take nothing."""
+
+    def predict(self, first: int, last: int) -> Quantiles:
+        """Return the usual quantiles for each request."""
+        return np.tile(PRIOR, (last - first, 1)).astype(np.float32)
+
+    def observe(self, indices: Ints, output_tokens: Ints) -> None:
+        """Learn nothing."""
+
+
 @dataclass(slots=True)
 class _Recent:
     """The last lengths of a client, or of all; `kept` quantiles were made when `seen` were known."""

@@ -130,7 +130,7 @@ class Rates:
             self._past.popleft()
         began, before = self._past[0] if self._past else (0.0, {})
         self._past.append((now, totals))
-        seconds = min(RECENT_SECONDS, max(now - began, 1e-9))
+        seconds = max(now - began, 1e-9)
         serving = set(ready.tolist())
         return tuple(
             _signal(

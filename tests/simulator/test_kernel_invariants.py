@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from presage_policies.engine import EngineProfile, IterationCoefficients
 from presage_policies.objectives import Objectives
-from presage_policies.scaling import Limits, PreServe
+from presage_policies.scaling import Limits, Observation, PreServe, Sizing
+from presage_policies.scaling.preserve import PreServeState
 from presage_simulator.fleet import Fleet
 from presage_simulator.kernel.state import NONE
-from presage_simulator.length_sources import MeanLengths, OracleLengths
+from presage_simulator.length_sources import HistoryLengths, MeanLengths, OracleLengths, PriorLengths
 from presage_simulator.results import Outcome
 from presage_simulator.simulation import simulate, stream
 from presage_simulator.systems import ColdStart, LengthSource, Pool, Routing, Scaler, System
@@ -146,7 +147,7 @@ def test_lengths_are_learned_only_when_they_are_out() -> None:
     assert len(asked[-1][1]) > 100
 
 
-@pytest.mark.parametrize("source", [OracleLengths(), MeanLengths()])
+@pytest.mark.parametrize("source", [OracleLengths(), MeanLengths(), PriorLengths()])
 def test_a_simulation_repeats_to_the_byte(source: LengthSource) -> None:
     """The same arguments give the same outcome, scaler and cold starts included."""
     pool = Pool(PROFILE, 1, 6, 1, ColdStart(8.0, 12.0))
@@ -183,6 +184,32 @@ def test_signals_are_as_old_as_they_say() -> None:
             for load in (light, heavy)
         ]
         assert (chosen[0].tolist() == chosen[1].tolist()) is same
+
+
+@pytest.mark.parametrize("source", [OracleLengths(), HistoryLengths()])
+@pytest.mark.parametrize("first", [0.4, 5.3, 12.0, 13.0, 14.7])
+def test_scrapes_are_never_missed(source: LengthSource, first: float) -> None:
+    """Whenever a scaler looks its metrics are a scrape old at most, and rates are those that were served.
+
+    Sources that learn stop the clock at moments of their own, whenever the first request comes.
+    """
+    seen: list[Observation] = []
+
+    class Watching(PreServe):
+        def size(self, state: PreServeState, observation: Observation) -> tuple[PreServeState, Sizing]:
+            seen.append(observation)
+            return super().size(state, observation)
+
+    every = 0.25  # s between requests of 100 + 50 tokens: 400 prompt tokens/s
+    load = Workload.of(first + every * np.arange(1200), [100] * 1200, [50] * 1200, OBJECTIVES)
+    scaler = Scaler(Watching(), Limits(2, 2), 15.0, 5.0)
+    simulate(Pool(PROFILE, 2, 2, 2), System("x", Routing(), source, scaler), load, 0)
+    known = [each for each in seen if 90 < each.now < 290]
+    assert len(known) > 10
+    for each in known:
+        assert each.metrics_age_seconds == 2.5
+        rates = [instance.prompt_rate for instance in each.instances]
+        assert sum(rates) == pytest.approx(100 / every, rel=0.05)
 
 
 def test_a_prefix_hit_needs_no_prefill() -> None:

@@ -27,7 +27,13 @@ from presage_predictors.auto.forecaster import Auto
 from presage_predictors.controls import HoltWinters, LastValue, SeasonalLevel
 from presage_predictors.mlstm.source import Source
 from presage_simulator.forecast_track import PerfectForecasts, RollingForecasts, steps_for
-from presage_simulator.length_sources import HistoryLengths, MeanLengths, NoisyOracleLengths, OracleLengths
+from presage_simulator.length_sources import (
+    HistoryLengths,
+    MeanLengths,
+    NoisyOracleLengths,
+    OracleLengths,
+    PriorLengths,
+)
 from presage_simulator.runner import Service
 from presage_simulator.scenario import (
     BehaviorSpec,
@@ -170,6 +176,7 @@ def _lengths(spec: LengthsSourceSpec) -> LengthSource:
         return NoisyOracleLengths(spec.sigma)
     plain: dict[str, Callable[[], LengthSource]] = {
         "History": HistoryLengths,
+        "Prior": PriorLengths,
         "Mean": MeanLengths,
         "Oracle": OracleLengths,
     }

@@ -24,8 +24,9 @@ class ForecastSpec(Part):
 class LengthsSourceSpec(Part):
     """Who predicts output lengths."""
 
-    source: Literal["History", "Mean", "Oracle", "NoisyOracle"] = "History"
-    """`History`: quantiles of finished requests. `Mean`: their mean. `Oracle`: the truth, as a bound.
+    source: Literal["History", "Prior", "Mean", "Oracle", "NoisyOracle"] = "History"
+    """`History`: quantiles of finished requests. `Prior`: every response has the usual length; nothing is
+    predicted. `Mean`: the true lengths' mean. `Oracle`: the truth, as a bound.
     `NoisyOracle`: the truth times a lognormal error."""
 
     sigma: Annotated[float, Field(ge=0, le=4)] = 0.0
