@@ -1,6 +1,6 @@
 """Bids weigh what a request would cost where; picks differ only in what they look at."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -116,6 +116,7 @@ def test_bids_travel() -> None:
     """A bid survives the wire, and a broken one is refused."""
     bid = bid_at(3)
     assert Bid.from_wire(bid.as_wire()) == bid
+    assert bid.as_wire() == asdict(bid)  # no field stays at home
     with pytest.raises(ValueError, match="room"):
         Bid.from_wire({k: v for k, v in bid.as_wire().items() if k != "room"})
 

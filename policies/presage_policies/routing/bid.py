@@ -6,7 +6,7 @@ objective are weighed against each other without tuned weights. The simulator co
 that it calls, so these functions keep to scalars and arrays.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from presage_policies.anticipator import OVERLOAD_LEVEL, Anticipator
@@ -86,7 +86,19 @@ class Bid:
 
     def as_wire(self) -> dict[str, Any]:
         """Return the bid as a JSON object."""
-        return asdict(self)
+        return {
+            "cost_seconds": self.cost_seconds,
+            "ttft_seconds": self.ttft_seconds,
+            "tpot_seconds": self.tpot_seconds,
+            "added_delay_seconds": self.added_delay_seconds,
+            "room": self.room,
+            "requests": self.requests,
+            "token_load": self.token_load,
+            "cached_tokens": self.cached_tokens,
+            "waiting": self.waiting,
+            "kv_usage": self.kv_usage,
+            "waiting_kv": self.waiting_kv,
+        }
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
