@@ -6,11 +6,11 @@ prediction is a handful of quantiles, small enough to travel in a header.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 WIRE_LEVELS: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 OUTLIVED_GROWTH = 0.2  # PreServe's extension of a response that outlives its prediction (arXiv 2504.03702)
@@ -178,4 +178,13 @@ class LengthPredictor(Protocol):
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Learn that the request's whole response had `output_tokens`."""
+        ...
+
+
+@runtime_checkable
+class TieredLengthPredictor(LengthPredictor, Protocol):
+    """A length predictor that tells whose word its predictions are."""
+
+    def shares(self, features: RequestFeatures) -> Mapping[str, float]:
+        """Return how much each tier has to say of such a request, by name; shares sum to 1."""
         ...

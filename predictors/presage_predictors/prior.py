@@ -17,3 +17,8 @@ class PriorLengthPredictor:
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Learn nothing."""
+
+    def shares(self, features: RequestFeatures) -> dict[str, float]:
+        """Return that only the prior has a say."""
+        del features
+        return {"prior": 1.0}

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 OUTCOMES = ("ok", "error", "rejected", "cancelled")
+TIERS = ("text", "history", "prior")
 BID_RESULTS = ("ok", "refused", "failed", "late")
 _LABELS = ("service", "namespace")
 _TTFT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 20, 40, 80)
@@ -53,6 +54,21 @@ class Metrics:
         self.predictor_failures = self._counter(
             "predictor_failures", "Length predictions that failed; something simpler served."
         )
+        self.predictions = self._counters(
+            "predictions", "Length predictions, each shared among tiers by their weights.", "tier", TIERS
+        )
+        self.length_weights = Gauge(
+            "presage_router_length_weights",
+            "1 for the trained weights that predict lengths.",
+            (*_LABELS, "version"),
+            registry=self.registry,
+        )
+        self.length_weights_written = Gauge(
+            "presage_router_length_weights_written_timestamp_seconds",
+            "When the file of these weights was written; those of the package have no series.",
+            (*_LABELS, "version"),
+            registry=self.registry,
+        )
         self.predictor_late = self._counter(
             "predictor_late", "Length predictions that missed their deadline; history served."
         )
@@ -79,9 +95,19 @@ class Metrics:
         self.request_output_tokens = self._histogram(
             "request_output_tokens", "Output tokens of an answered request.", _LENGTHS
         )
+        self.absolute_length_error = self._counter(
+            "predicted_length_absolute_error_tokens",
+            "Sum over answered requests of the distance of the predicted median from actual output tokens.",
+        )
         self.length_error = self._histogram(
             "predicted_length_error_tokens", "Predicted (mean) less actual output tokens.", _ERROR_TOKENS
         )
+
+    def show_weights(self, version: str, written: float | None) -> None:
+        """Show which trained weights predict lengths; `written` in Unix seconds, None for the package's."""
+        self.length_weights.labels(**self._own, version=version).set(1)
+        if written is not None:
+            self.length_weights_written.labels(**self._own, version=version).set(written)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when Prometheus asks, so that it is never stale."""

@@ -13,14 +13,13 @@ import numpy as np
 import structlog
 from aiohttp import web
 from presage_policies.engine import EngineProfile
-from presage_policies.lengths import LengthPredictor
 
 from presage_router.addresses import join_address
 from presage_router.config import RouterConfig
 from presage_router.drain import Drain
 from presage_router.errors import Refusal
 from presage_router.front.front import Front
-from presage_router.front.lengths import SafePredictor
+from presage_router.front.lengths import Predictors, SafePredictor
 from presage_router.front.offers import Offers
 from presage_router.front.placing import Placing
 from presage_router.front.queue import FrontQueue
@@ -66,23 +65,18 @@ class Places:
 
 
 class Sidecar:
-    """Starts, serves, drains, stops. `seed` makes its random choices repeatable (None: from the system).
-
-    A predictor given with a `fallback` runs in a thread, with a deadline; without one it must be quick.
-    """
+    """Starts, serves, drains, stops. `seed` makes its random choices repeatable (None: from the system)."""
 
     def __init__(
         self,
         places: Places,
         live: LiveConfig,
-        predictor: LengthPredictor,
+        predictors: Predictors,
         seed: int | None = None,
-        fallback: LengthPredictor | None = None,
     ) -> None:
         self._places = places
         self._live = live
-        self._predictor = predictor
-        self._fallback = fallback
+        self._predictors = predictors
         self._rng = np.random.default_rng(seed)
         self.metrics = Metrics(live.config.service, live.config.namespace)
         self.table = PeerTable(join_address(places.advertise, places.peer[1]))
@@ -152,7 +146,7 @@ class Sidecar:
         self._offers.queue = self.queue
         self.table.on_new(self._offers.greet)
         placing = Placing(config, reach, self.queue, self.metrics, self._rng)
-        predictor = SafePredictor(self._predictor, self.metrics, self._fallback)
+        predictor = SafePredictor(self._predictors, self.metrics)
         self._stack.callback(predictor.close)
         self.front = Front(config, self.guard, reach, self.queue, placing, predictor, self.metrics)
         self._drain = Drain(self._begin_drain, self._busy)

@@ -15,6 +15,7 @@ from aiohttp import web
 from presage_policies.lengths import LengthDistribution, RequestFeatures
 from presage_router.config import RouterConfig
 from presage_router.file_watch import FileWatch
+from presage_router.front.lengths import Predictors
 from presage_router.live_config import LiveConfig
 from presage_router.sidecar import Places, Sidecar
 
@@ -117,7 +118,7 @@ class SmallEngine:
 
     async def models(self, _: web.Request) -> web.Response:
         """List one model."""
-        model = {"id": MODEL, "object": "model"}
+        model: dict[str, Any] = {"id": MODEL, "object": "model"}
         if self.max_model_len is not None:
             model["max_model_len"] = self.max_model_len
         return web.json_response({"object": "list", "data": [model]})
@@ -282,7 +283,7 @@ class Fleet:
         )
         predictor = predictor or FixedLength()
         live = LiveConfig(None, config or self.config())
-        sidecar = Sidecar(places, live, predictor, seed=len(self.pods))
+        sidecar = Sidecar(places, live, Predictors(predictor), seed=len(self.pods))
         pod = Pod(engine, sidecar, places, predictor)
         self.pods.append(pod)
         if publish or not self.peers_file.exists():

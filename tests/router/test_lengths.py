@@ -2,16 +2,17 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from presage_cli.commands.router import _predictors
 from presage_policies.lengths import LengthDistribution, RequestFeatures
 from presage_predictors.history import HistoryLengthPredictor
-from presage_predictors.lengths import artefact
+from presage_predictors.lengths import artefact, tiers
 from presage_router.config import ConfigError
 from presage_router.front import lengths
-from presage_router.front.lengths import SafePredictor
+from presage_router.front.lengths import Predictors, SafePredictor
 from presage_router.metrics import Metrics
 
 REQUEST = RequestFeatures("a", "m", 10, 500, "hello")
@@ -60,7 +61,7 @@ async def test_a_prediction_in_time_is_the_learned_one() -> None:
     """A predictor with a fallback works in a thread of its own, and what it says in time serves, capped."""
     slow = Slow(900)
     slow.let.set()
-    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
     assert (await safe.predict(REQUEST)).mean == 500
     assert threading.get_ident() not in slow.threads
     safe.close()
@@ -69,7 +70,7 @@ async def test_a_prediction_in_time_is_the_learned_one() -> None:
 async def test_a_late_prediction_is_answered_from_history() -> None:
     """Whoever misses the deadline is answered by the fallback, which has learnt along, and counted."""
     slow, metrics = Slow(), Metrics("s", "n")
-    safe = SafePredictor(slow, metrics, HistoryLengthPredictor())
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), metrics)
     for _ in range(100):
         safe.observe(REQUEST, 77)
     began = asyncio.get_running_loop().time()
@@ -85,7 +86,7 @@ async def test_what_is_finished_is_learnt_in_the_thread() -> None:
     """Each observation reaches the predictor, and after those before it."""
     slow = Slow()
     slow.let.set()
-    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
     for tokens in range(1, 21):
         safe.observe(REQUEST, tokens)
     await safe.predict(REQUEST)
@@ -96,7 +97,7 @@ async def test_what_is_finished_is_learnt_in_the_thread() -> None:
 async def test_a_stuck_predictor_gathers_no_backlog() -> None:
     """While the thread is stuck, no more than the limit waits to be learnt, and requests go on."""
     slow = Slow()
-    safe = SafePredictor(slow, Metrics("s", "n"), HistoryLengthPredictor())
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
     await safe.predict(REQUEST)
     for tokens in range(1, 2 * lengths.MOST_UNLEARNT):
         safe.observe(REQUEST, tokens)
@@ -111,7 +112,7 @@ async def test_a_stuck_predictor_gathers_no_backlog() -> None:
 async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> None:
     """What a predictor raises is counted, in the loop or in the thread, and something simpler serves."""
     metrics = Metrics("s", "n")
-    safe = SafePredictor(Broken(), metrics, fallback)
+    safe = SafePredictor(Predictors(Broken(), fallback), metrics)
     assert (await safe.predict(REQUEST)).median > 1
     safe.observe(REQUEST, 5)
     assert value(metrics, "presage_router_predictor_failures_total") >= 2 or fallback is not None
@@ -121,17 +122,71 @@ async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> N
 @pytest.mark.parametrize("name", ["History", "Prior", "Fast", "Auto"])
 def test_every_predictor_of_the_configuration_can_be_built(name: str) -> None:
     """Each name gives a predictor that answers, and a learned one comes with a fallback that it is not."""
-    predictor, fallback = _predictors(name)
-    assert predictor.predict(REQUEST).mean <= 500
-    assert (fallback is None) == (name in {"History", "Prior"})
-    assert fallback is not predictor
+    built = _predictors(name)
+    assert built.serving.predict(REQUEST).mean <= 500
+    plain = name in {"History", "Prior"}
+    assert (built.late is None) == (built.version == "") == plain
+    assert built.late is not built.serving
+    assert built.written is None
+
+
+def test_weights_of_ones_own_are_told_by_what_is_in_them(tmp_path: Path) -> None:
+    """The same weights have one version wherever they are from, others another; a file has its date."""
+    shipped = artefact.shipped()
+    path = tmp_path / "own.safetensors"
+    artefact.save(replace(shipped, facts={**shipped.facts, "seed": "77"}), path)
+    own = _predictors("Auto", path)
+    assert own.written == path.stat().st_mtime
+    assert own.version != _predictors("Auto").version == shipped.version
+    assert own.version == artefact.load(path).version
+
+
+async def test_whose_word_it_is_is_counted() -> None:
+    """Each prediction counts as one, shared among tiers by their weights; a late one is history's."""
+    combined, metrics = tiers.combined(), Metrics("s", "n")
+    safe = SafePredictor(Predictors(combined), metrics)
+    expected = {"text": 0.0, "history": 0.0, "prior": 0.0}
+    for _ in range(60):
+        for tier, share in combined.shares(REQUEST).items():
+            expected[tier] += share
+        await safe.predict(REQUEST)
+        safe.observe(REQUEST, 1777)
+    assert expected["history"] > 2
+    assert {tier: told(metrics, tier) for tier in expected} == pytest.approx(expected)
+    slow, metrics = Slow(), Metrics("s", "n")
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), metrics)
+    await safe.predict(REQUEST)
+    assert told(metrics, "history") == 1
+    slow.let.set()
+    safe.close()
+    safe = SafePredictor(Predictors(Broken()), metrics)
+    await safe.predict(REQUEST)
+    assert told(metrics, "prior") == 1
+
+
+def told(metrics: Metrics, tier: str) -> float:
+    """Return how many predictions were a tier's."""
+    labels = {"service": "s", "namespace": "n", "tier": tier}
+    found = metrics.registry.get_sample_value("presage_router_predictions_total", labels)
+    assert found is not None
+    return found
+
+
+def test_weights_are_shown() -> None:
+    """The metrics page names the weights that predict, and when their file was written."""
+    metrics = Metrics("s", "n")
+    SafePredictor(Predictors(Broken(), None, "abc", 5.0), metrics)
+    labels = {"service": "s", "namespace": "n", "version": "abc"}
+    registry = metrics.registry
+    assert registry.get_sample_value("presage_router_length_weights", labels) == 1
+    assert registry.get_sample_value("presage_router_length_weights_written_timestamp_seconds", labels) == 5
 
 
 def test_weights_of_ones_own_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
     """A file of weights serves as the shipped ones do; one that cannot be read is named before serving."""
     own, damaged = tmp_path / "own.safetensors", tmp_path / "damaged.safetensors"
     artefact.save(artefact.shipped(), own)
-    assert _predictors("Fast", own)[0].predict(REQUEST) == _predictors("Fast")[0].predict(REQUEST)
+    assert _predictors("Fast", own).serving.predict(REQUEST) == _predictors("Fast").serving.predict(REQUEST)
     damaged.write_bytes(b"no weights")
     with pytest.raises(artefact.ArtefactError, match=r"damaged\.safetensors"):
         _predictors("Fast", damaged)

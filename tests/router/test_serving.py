@@ -71,6 +71,15 @@ async def test_a_predictor_is_told_what_a_request_says(fleet: Any, small_engine:
     assert pod.engine.bodies[0]["response_format"] == {"type": "json_object"}
 
 
+async def test_the_error_of_predictions_is_counted(fleet: Any, fixed_length: Any) -> None:
+    """Of each answered request the distance of the predicted median from the truth is added up."""
+    pod = await fleet.add(predictor=fixed_length(8))
+    for tokens in (20, 12, 9):  # what is predicted never exceeds what was asked for
+        await fleet.answer(pod, tokens=tokens)
+    assert pod.metric("predicted_length_absolute_error_tokens_total") == 12 + 4 + 1
+    assert pod.metric("request_output_tokens_sum") == 20 + 12 + 9
+
+
 async def test_context_cuts_where_the_engine_tells_it(
     fleet: Any, small_engine: Any, fixed_length: Any
 ) -> None:

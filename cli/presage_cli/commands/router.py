@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from presage_policies.lengths import LengthPredictor
+    from presage_router.front.lengths import Predictors
     from presage_router.sidecar import Places
 
 _ENV = "PRESAGE_ROUTER_"
@@ -84,10 +85,10 @@ def router(  # noqa: PLR0917 - typer reads options from parameters
         fallback = None if service is None else RouterConfig(service=service, namespace=namespace)
         live = LiveConfig(config, fallback)
         places = _places(engine, front, peer, advertise, peers_file, endpointslices, namespace)
-        predictor, late = _predictors(live.config.predictor, length_weights)
+        predictors = _predictors(live.config.predictor, length_weights)
 
         async def serve() -> None:
-            await Sidecar(places, live, predictor, seed, late).run()
+            await Sidecar(places, live, predictors, seed).run()
 
         run(serve())
     except (ValueError, OSError) as error:
@@ -134,34 +135,41 @@ def _places(  # noqa: PLR0917 - the options, as typer gives them
     )
 
 
-def _predictors(name: str, weights: Path | None = None) -> "tuple[LengthPredictor, LengthPredictor | None]":
-    """Build the predictor that the configuration names, warm, and what serves when it is late.
+def _predictors(name: str, weights: Path | None = None) -> "Predictors":
+    """Build the predictors that the configuration names, warm.
 
     Raises ConfigError, and ArtefactError for weights that cannot be used.
     """
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
     from presage_predictors.prior import PriorLengthPredictor  # noqa: PLC0415
     from presage_router.config import ConfigError  # noqa: PLC0415
+    from presage_router.front.lengths import Predictors  # noqa: PLC0415
 
     plain: dict[str, Callable[[], LengthPredictor]] = {
         "History": HistoryLengthPredictor,
         "Prior": PriorLengthPredictor,
     }
     if name in plain:
-        return plain[name](), None
+        return Predictors(plain[name]())
     if name not in _READERS:
         raise ConfigError(f"predictor is {name!r}: give one of {', '.join((*plain, *_READERS))}")
-    return _reader(name, weights), HistoryLengthPredictor()
+    return _readers(name, weights)
 
 
-_READERS = {"Fast": "fast", "Auto": "combined"}  # predictors that read prompts, by the names of their tiers
+_READERS = ("Fast", "Auto")  # predictors that read prompts
 
 
-def _reader(name: str, weights: Path | None) -> "LengthPredictor":
-    """Load a predictor that reads prompts; its imports take a third of a second, so only where it is used."""
+def _readers(name: str, weights: Path | None) -> "Predictors":
+    """Load predictors that read prompts; imported only here, for few sidecars need them."""
     from presage_policies.lengths import RequestFeatures  # noqa: PLC0415
-    from presage_predictors.lengths import tiers  # noqa: PLC0415
+    from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
+    from presage_predictors.lengths import artefact, tiers  # noqa: PLC0415
+    from presage_predictors.lengths.combined import CombinedLengthPredictor  # noqa: PLC0415
+    from presage_router.front.lengths import Predictors  # noqa: PLC0415
 
-    predictor = tiers.tier(_READERS[name], weights)
+    found = artefact.found(weights)
+    text = tiers.text_of(found)
+    predictor = text if name == "Fast" else CombinedLengthPredictor(text)
     predictor.predict(RequestFeatures("", "", 2, None, "Hello there."))  # the first one loads what is lazy
-    return predictor
+    written = None if weights is None else weights.stat().st_mtime
+    return Predictors(predictor, HistoryLengthPredictor(), found.version, written)

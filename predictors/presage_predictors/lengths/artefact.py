@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "presage-length-1"  # changes with the network's arithmetic or inputs
+_VERSION_LETTERS = 12
 SHIPPED = "weights.safetensors"
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """The fast tower's weights, its models' side, and facts about them, all text."""
+    """The fast tower's weights, its models' side, and facts about them, all text.
+
+    `version` names what was read from a file: the beginning of its SHA-256, the same for the same training.
+    """
 
     weights: Weights
     sides: Sides
     facts: Mapping[str, str]
+    version: str = ""
 
 
 def shipped() -> Artefact:
@@ -43,6 +49,11 @@ def load(path: Path) -> Artefact:
         return decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def found(path: Path | None) -> Artefact:
+    """Read an artefact, or that of the package where no path is given. Raises ArtefactError."""
+    return shipped() if path is None else load(path)
 
 
 def save(artefact: Artefact, path: Path) -> None:
@@ -70,7 +81,8 @@ def decoded(data: bytes, origin: str) -> Artefact:
     ):
         if found != wanted:
             raise ArtefactError(f"{origin} has {found} {what}: {wanted} are needed")
-    return Artefact(weights, sides, {k: v for k, v in facts.items() if k not in {"format", "models"}})
+    told = {k: v for k, v in facts.items() if k not in {"format", "models"}}
+    return Artefact(weights, sides, told, hashlib.sha256(data).hexdigest()[:_VERSION_LETTERS])
 
 
 def side_arrays(sides: Sides) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class CombinedLengthPredictor:
         """Return the weights of text and history for such a request; they sum to 1."""
         return self._records.get(_place(features), self._fresh).weights()
 
+    def shares(self, features: RequestFeatures) -> dict[str, float]:
+        """Return the weights by name."""
+        text, history = self.weights(features)
+        return {"text": text, "history": history}
+
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Judge both tiers by a whole response, and let them learn from it."""
         if output_tokens < 1:

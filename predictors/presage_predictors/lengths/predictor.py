@@ -70,6 +70,11 @@ class TextLengthPredictor:
             self._learn(features, reading, law, output_tokens)
         return before
 
+    def shares(self, features: RequestFeatures) -> dict[str, float]:
+        """Return that only the text has a say."""
+        del features
+        return {"text": 1.0}
+
     def _learn(self, features: RequestFeatures, reading: Vector, law: Vector, output_tokens: int) -> None:
         """Learn from a response, after which its prompt's reading is of no use."""
         self._readings.pop(_key(features), None)

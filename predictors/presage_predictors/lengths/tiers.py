@@ -6,6 +6,7 @@ from presage_policies.lengths import LengthPredictor
 
 from presage_predictors.history import HistoryLengthPredictor
 from presage_predictors.lengths import artefact
+from presage_predictors.lengths.artefact import Artefact
 from presage_predictors.lengths.combined import CombinedLengthPredictor
 from presage_predictors.lengths.fast.network import FastTower
 from presage_predictors.lengths.predictor import TextLengthPredictor
@@ -15,7 +16,11 @@ TIERS = ("transformer", "fast", "history", "combined")
 
 def fast(weights: Path | None = None, *, online: bool = True) -> TextLengthPredictor:
     """Return the fast tier, with the weights that come with the package or others. Raises ArtefactError."""
-    found = artefact.shipped() if weights is None else artefact.load(weights)
+    return text_of(artefact.found(weights), online=online)
+
+
+def text_of(found: Artefact, *, online: bool = True) -> TextLengthPredictor:
+    """Return the fast tier with these weights."""
     return TextLengthPredictor(FastTower(found.weights), found.sides, online=online)
 
 

@@ -185,6 +185,7 @@ class Front:
         trace.output_tokens = summary.output_tokens
         if trace.length is not None:
             self._metrics.length_error.observe(trace.length.mean - summary.output_tokens)
+            self._metrics.absolute_length_error.inc(abs(trace.length.median - summary.output_tokens))
             within = trace.length.quantile(_LOW) <= summary.output_tokens <= trace.length.quantile(_HIGH)
             self._metrics.lengths_within["true" if within else "false"].inc()
         self._metrics.request_prompt_tokens.observe(summary.prompt_tokens or features.prompt_tokens)

@@ -6,11 +6,19 @@ other requests' business.
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, LengthPredictor, RequestFeatures
+from presage_policies.lengths import (
+    WIRE_LEVELS,
+    LengthDistribution,
+    LengthPredictor,
+    RequestFeatures,
+    TieredLengthPredictor,
+)
 
 from presage_router.metrics import Metrics
 
@@ -21,23 +29,37 @@ DEADLINE_SECONDS = 0.02  # a hundred times a prediction's usual time, little of 
 MOST_UNLEARNT = 256  # finished requests that wait to be learnt from; beyond, a busy sidecar learns less
 _LOG_EVERY = 100
 
+_Shares = Callable[[RequestFeatures], Mapping[str, float]]
 
-class SafePredictor:
-    """Wraps a predictor: what it raises is counted and logged, and something simpler serves.
 
-    With a `fallback` the predictor runs off the event loop, under a deadline; the fallback, which must be
-    quick, learns along and serves late requests. Without one the predictor itself must be quick.
+@dataclass(frozen=True, slots=True)
+class Predictors:
+    """Who predicts lengths in a sidecar.
+
+    Where `late` is given, `serving` runs off the event loop under a deadline; `late` must be quick, learns
+    along and serves late requests. Without it `serving` itself must be quick. `version` names the trained
+    weights ("": there are none) and `written` says when their file was (Unix seconds; None: the package's).
     """
 
-    def __init__(
-        self, predictor: LengthPredictor, metrics: Metrics, fallback: LengthPredictor | None = None
-    ) -> None:
-        self._predictor = predictor
-        self._fallback = fallback
+    serving: LengthPredictor
+    late: LengthPredictor | None = None
+    version: str = ""
+    written: float | None = None
+
+
+class SafePredictor:
+    """Wraps predictors: what one raises is counted and logged, and something simpler serves."""
+
+    def __init__(self, predictors: Predictors, metrics: Metrics) -> None:
+        self._predictor = predictors.serving
+        self._fallback = predictors.late
+        self._shares, self._late_shares = _shares(predictors.serving), _shares(predictors.late)
         self._metrics = metrics
         self._failures = 0
         self._unlearnt = 0
-        self._thread = ThreadPoolExecutor(1, "length") if fallback is not None else None
+        self._thread = ThreadPoolExecutor(1, "length") if predictors.late is not None else None
+        if predictors.version:
+            metrics.show_weights(predictors.version, predictors.written)
 
     async def predict(self, features: RequestFeatures) -> LengthDistribution:
         """Return the predicted output tokens, never beyond what the request can have."""
@@ -68,23 +90,31 @@ class SafePredictor:
 
     async def _predicted(self, features: RequestFeatures) -> LengthDistribution:
         if self._thread is None:
-            return self._predictor.predict(features)
+            return self._counted(self._shares, self._predictor.predict(features), features)
         answer = asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.predict, features)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await answer
+                return self._counted(self._shares, await answer, features)
         except TimeoutError:
             self._metrics.predictor_late.inc()
             return self._simpler(features)
 
     def _simpler(self, features: RequestFeatures) -> LengthDistribution:
-        if self._fallback is None:
-            return PRIOR
-        try:
-            return self._fallback.predict(features)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed("predict", error)
-            return PRIOR
+        if self._fallback is not None:
+            try:
+                return self._counted(self._late_shares, self._fallback.predict(features), features)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed("predict", error)
+        self._metrics.predictions["prior"].inc()
+        return PRIOR
+
+    def _counted(
+        self, shares: _Shares, length: LengthDistribution, features: RequestFeatures
+    ) -> LengthDistribution:
+        """Count whose word a prediction is."""
+        for tier, share in shares(features).items():
+            self._metrics.predictions[tier].inc(share)
+        return length
 
     def _learn(self, predictor: LengthPredictor, features: RequestFeatures, output_tokens: int) -> None:
         try:
@@ -107,6 +137,15 @@ class SafePredictor:
                 error=f"{type(error).__name__}: {error}",
             )
         self._failures += 1
+
+
+def _shares(predictor: LengthPredictor | None) -> _Shares:
+    """Return what tells whose word a predictor's word is; of one that does not tell, nothing is counted."""
+    return predictor.shares if isinstance(predictor, TieredLengthPredictor) else _untold
+
+
+def _untold(_: RequestFeatures) -> Mapping[str, float]:
+    return {}
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Any, done: "Future[None]") -> None:
