@@ -180,12 +180,13 @@ def test_who_was_right_is_believed_more() -> None:
     """The share of a model that is right grows, that of a wrong one shrinks, and gaps change nothing."""
     ahead = np.array([1])
     blend = Blend(1, PRIOR, ahead)
-    said = np.array([[[30.0], [10.0], [30.0], [30.0], [30.0]]])
+    said = np.full((1, len(MODELS), 1), 30.0)
+    said[:, MODELS.index("LastValue")] = 10.0
     for value in [10.0] * 30 + [np.nan]:
         blend.judge(np.array([value]))
         before = blend.shares[0, :, 0]
         blend.mix(said, np.array([[10.0]]))
-    assert before[1] > 0.9
+    assert before[MODELS.index("LastValue")] > 0.9
     assert before.sum() == pytest.approx(1.0)
     blend.judge(np.array([np.nan]))
     np.testing.assert_array_equal(blend.shares[0, :, 0], before)
@@ -203,6 +204,20 @@ def test_stated_quantiles_hold_whatever_was_claimed(spread: float) -> None:
         below.append(value <= stated[0, LEVELS.index(0.9), 0])
         calibration.judge(np.array([value]))
     assert 0.87 <= np.mean(below[500:]) <= 0.93
+
+
+def test_a_miss_far_ahead_moves_its_quantile_less() -> None:
+    """Windows forecast four ahead miss together, so each moves the quantile half as much as one ahead."""
+    ahead = np.array([1, 4])
+    calibration = Calibration(1, LEVELS, ahead)
+    flat, unit = np.full((1, len(LEVELS), 2), 100.0), np.ones((1, 2))
+    for _ in range(4):
+        calibration.judge(np.array([np.nan]))
+        calibration.state(flat, unit)
+    calibration.judge(np.array([200.0]))
+    near, far = calibration.state(flat, unit)[0, LEVELS.index(0.9)] - 100.0
+    assert near == pytest.approx(2 * far)
+    assert far > 0
 
 
 def test_between_knots_it_is_linear() -> None:

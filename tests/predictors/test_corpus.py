@@ -1,18 +1,22 @@
 """Training examples: from the first part of each recording alone, without what is left out, by the seed."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 from presage_predictors.backtest.scores import Task, score
-from presage_predictors.mlstm.corpus import Corpus, Options, build, diurnal, family, mixed, recorded
+from presage_predictors.mlstm.corpus import Corpus, Options, build, family, recorded
+from presage_predictors.mlstm.services import YOUNG, diurnal, mixed, young
 from presage_predictors.traces import TraceError
 from presage_predictors.trees.control import Trees
 from pyarrow import parquet
 
-WINDOWS, FEW = 160, Options(from_clients=10, mixtures=4, diurnal=0)
+WINDOWS, FEW = 160, Options(from_clients=10, mixtures=4, diurnal=0, young=8)
 
 
 def traces(folder: Path, tail: float = 0.0) -> Path:
@@ -30,7 +34,11 @@ def traces(folder: Path, tail: float = 0.0) -> Path:
 
 def same(one: Corpus, two: Corpus) -> bool:
     """Return whether two sets of examples are equal to the bit."""
-    pairs = [(one.truth, two.truth), (one.view.steps, two.view.steps), (one.weight, two.weight)]
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
+        (one.truth, two.truth),
+        (one.view.steps, two.view.steps),
+        (one.weight, two.weight),
+    ]
     return all(a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
@@ -43,8 +51,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     """The same seed makes the same examples, another seed others."""
     folder = traces(tmp_path / "a")
     assert same(build(folder, FEW), build(folder, FEW))
-    other = Options(seed=1, from_clients=10, mixtures=4, diurnal=0)
-    assert not same(build(folder, FEW), build(folder, other))
+    assert not same(build(folder, FEW), build(folder, replace(FEW, seed=1)))
 
 
 def test_a_trace_is_left_out_with_all_its_forms(tmp_path: Path) -> None:
@@ -57,6 +64,18 @@ def test_a_trace_is_left_out_with_all_its_forms(tmp_path: Path) -> None:
     assert [len(found) for found in everything.by_window.values()] == [2]
     with pytest.raises(TraceError, match="no trace to learn from"):
         build(folder, Options(without=("shop", "other")))
+
+
+def test_young_services_are_learnt_too(tmp_path: Path) -> None:
+    """Stretches of a day or so are examples of their own, on top of the whole series."""
+    folder = traces(tmp_path / "a")
+    without = build(folder, replace(FEW, young=0))
+    assert len(build(folder, FEW).truth) > len(without.truth)
+    rng, long = np.random.default_rng(2), [np.arange(1.0, 2000.0)]
+    for _ in range(50):
+        stretch = young(long, rng)
+        assert YOUNG[0] <= len(stretch) < YOUNG[1]
+        assert (np.diff(stretch) == 1).all()
 
 
 def test_made_services_are_loads() -> None:

@@ -9,6 +9,7 @@ from presage_predictors.controls import HoltWinters, LastValue, SeasonalLevel
 from presage_predictors.panel import Panel
 from presage_predictors.panel.experts import EXPERTS, Experts
 from presage_predictors.panel.past import Past
+from presage_predictors.panel.profile import NEWEST, Profile
 from presage_predictors.panel.record import ASSUMED_SHARE, Record
 
 WINDOW, SEASON = 600.0, 24
@@ -57,9 +58,46 @@ def test_a_season_that_is_not_there_is_said_to_be_missing() -> None:
     for value in wave(SEASON - 8):
         experts.update(np.array([value]))
     said, there = experts.forecast()
-    for name in ("SeasonalLevel", "SeasonalStep", "WeeklyLevel"):
+    for name in ("SeasonalLevel", "SeasonalStep", "WeeklyLevel", "Profile", "ProfileStep"):
         assert not there[0, EXPERTS.index(name)].any()
         assert (said[0, EXPERTS.index(name)] == said[0, 0]).all()
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), min_size=1, max_size=40))
+def test_the_usual_day_is_a_fading_mean_of_the_days(values: list[float | None]) -> None:
+    """Each phase tells the mean of what it has had, the newest at least a fifth of it; a gap says nothing."""
+    season = 4  # too short to have neighbours
+    profile = Profile(1, season)
+    for index, value in enumerate(values):
+        profile.update(np.array([np.nan if value is None else value]), index % season)
+    for phase in range(season):
+        expected = float("nan")
+        for seen, value in enumerate(had for had in values[phase::season] if had is not None):
+            expected = value if seen == 0 else expected + max(1 / (seen + 1), NEWEST) * (value - expected)
+        assert profile.at(np.array([phase]))[0, 0] == pytest.approx(expected, nan_ok=True, abs=1e-6)
+
+
+def test_neighbours_share_their_noise() -> None:
+    """A phase of a long season is told as the mean of itself and those next to it that were seen."""
+    profile = Profile(1, 48)
+    for phase in range(10):
+        profile.update(np.array([float(phase)]), phase)
+    assert profile.at(np.array([0, 5, 9, 10, 11, 30]))[0] == pytest.approx(
+        [0.5, 5.0, 8.5, 9.0, np.nan, np.nan], nan_ok=True
+    )
+
+
+def test_the_usual_day_is_nearer_than_yesterday() -> None:
+    """After five noisy days, the usual day at today's level is less far off than yesterday at it."""
+    season = 48
+    values = 100 + 60 * np.sin(2 * np.pi * np.arange(8 * season) / season)
+    values += 20 * np.random.default_rng(1).standard_normal(len(values))
+    experts, off = Experts(1, season, AHEAD), np.zeros(len(EXPERTS))
+    for origin, value in enumerate(values[:-6], start=1):
+        experts.update(np.array([value]))
+        if origin >= 5 * season:
+            off += np.abs(experts.forecast()[0][0, :, -1] - values[origin + 5])
+    assert off[EXPERTS.index("Profile")] < 0.95 * off[EXPERTS.index("SeasonalLevel")]
 
 
 def test_records_are_the_errors_that_were_made() -> None:

@@ -9,7 +9,7 @@ from presage_predictors.auto.forecaster import knots
 from presage_predictors.backtest.scores import Task
 from presage_predictors.backtest.worth import judged
 from presage_predictors.mlstm.artefact import Artefact, load, save
-from presage_predictors.mlstm.corpus import Options, Rows, build, enriched
+from presage_predictors.mlstm.corpus import Options, Rows, Stock, build, enriched
 from presage_predictors.mlstm.making import made, tuned
 from presage_predictors.mlstm.training import Schedule
 from presage_predictors.traces import TraceError
@@ -77,7 +77,7 @@ def from_own(
         tasks.append(Task("own", str(number), window_seconds, values, max(1, first), ahead))
     if not rows.by_window:
         raise TraceError("there is too little to learn from: ask for more days, or check the queries")
-    corpus = enriched(rows, Rows(), Options(), np.random.default_rng(Options().seed))
+    corpus = enriched(Stock(rows), Options(), np.random.default_rng(Options().seed))
     tell(f"{len(tasks)} series, {len(corpus.truth)} examples")
     artefact = tuned(start, corpus, {"learnt_from": f"{len(tasks)} series of its user"}, tell)
     _judge(artefact, start, tasks, tell)

@@ -4,7 +4,7 @@ Exponentiated gradient on the absolute error (Kivinen and Warmuth 1997), which d
 fixed mixture in hindsight, with a memory that fades, so that a series may change its nature. What is said h
 windows ahead is judged h windows later, so the rate falls with the root of h (Joulani et al. 2013, on delayed
 feedback). A new service starts from a prior belief. Errors are in units of the series' recent error. (Memory
-and units: ours; both rates were chosen on 58 to 75 % of each recording, which no published figure counts.)
+and units: ours; rate and memory were chosen on 58 to 75 % of each recording, which no figure counts.)
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from presage_predictors.panel.pending import Pending
 Floats = NDArray[np.float64]
 
 RATE = 0.3  # how fast a mixture moves, one window ahead
-MEMORY = 144.0  # windows after which what was seen counts a third
+MEMORY = 72.0  # windows after which what was seen counts a third
 LARGEST = 4.0  # units: a wilder miss moves the mixture no more
 
 

@@ -3,8 +3,8 @@
 Online conformal calibration by quantile tracking (Angelopoulos, Candes and Tibshirani, arXiv:2307.16895,
 after Gibbs and Candes, arXiv:2106.00072): after a window above the stated quantile it moves up by step *
 level, after one below it down by step * (1 - level), for each series, step ahead and level. That makes the
-long-run coverage right whatever the series does. The step in units of the recent error, and its decrease
-from the first windows on, are ours.
+long-run coverage right whatever the series does. Ours: the step is in units of the recent error, and falls
+with the root of how far ahead is forecast: windows that were forecast h ahead miss together, h at a time.
 """
 
 import numpy as np
@@ -14,8 +14,7 @@ from presage_predictors.panel.pending import Pending
 
 Floats = NDArray[np.float64]
 
-STEP = 0.08  # units of the recent error
-FIRST_STEPS = 24.0  # windows over which it falls to this from twice as much
+STEP = 0.05  # units of the recent error, one window ahead
 
 
 class Calibration:
@@ -24,18 +23,16 @@ class Calibration:
     def __init__(self, rows: int, levels: tuple[float, ...], ahead: NDArray[np.int64]) -> None:
         self._levels = np.array(levels)[None, :, None]
         self._moving = self._levels != 0.5  # noqa: PLR2004 - the median is the models' business
+        self._step = STEP / np.sqrt(ahead)
         self._offset = np.zeros((rows, len(levels), len(ahead)))
-        self._seen = np.zeros((rows, 1, len(ahead)))
         self._pending = Pending(rows, len(levels), ahead)
 
     def judge(self, values: Floats) -> None:
         """Move the quantiles by the newest window, shape [rows]; NaN says nothing."""
         stated = self._pending.due()
         known = np.isfinite(stated) & np.isfinite(values)[:, None, None]
-        step = STEP * (1 + FIRST_STEPS / (FIRST_STEPS + self._seen))
         missed = (values[:, None, None] > stated) - (1 - self._levels)
-        self._offset = np.where(known & self._moving, self._offset + step * missed, self._offset)
-        self._seen = self._seen + known[:, :1]
+        self._offset = np.where(known & self._moving, self._offset + self._step * missed, self._offset)
 
     def state(self, quantiles: Floats, unit: Floats) -> Floats:
         """Return calibrated quantiles of rates [rows, levels, ahead], rising by level and never negative."""

@@ -21,10 +21,11 @@ SIMPLE = (
     "LastValue",
     "HoltWinters",
     "SeasonalLevel",
-    "SeasonalStep",
+    "Profile",
+    "ProfileStep",
 )  # the experts that may serve themselves
 MODELS = (NETWORK, *SIMPLE)
-PRIOR = np.array([0.8, 0.05, 0.05, 0.05, 0.05])  # belief before anything was seen
+PRIOR = np.array([0.75, 0.05, 0.05, 0.05, 0.05, 0.05])  # belief before anything was seen
 MEDIAN = LEVELS.index(0.5)
 
 

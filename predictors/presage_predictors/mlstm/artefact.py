@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-FORMAT = "presage-mlstm-1"  # changes with the network's arithmetic or inputs
+FORMAT = "presage-mlstm-2"  # changes with the network's arithmetic or inputs
 SHIPPED = "weights.safetensors"
 
 

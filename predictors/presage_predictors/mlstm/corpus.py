@@ -1,8 +1,7 @@
 """What the network learns from: recorded series, and services made of them that never existed.
 
-Only the first part of each recording is used, so that the rest can test. Made services are sums of some
-clients of a recording (as a service with fewer customers would look), mixtures of two recordings, switches
-from one to another (a huge client that comes or goes), gaps and pauses. All drawn with a seed. (Ours.)
+Only the first part of each recording is used, so that the rest can test. All that is drawn is drawn with a
+seed, so the same folder gives the same examples.
 """
 
 from __future__ import annotations
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from presage_predictors.mlstm.services import DAY, client_rates, diurnal, mixed, of_clients, young
 from presage_predictors.mlstm.shape import KNOTS
 from presage_predictors.panel import Panel, View
 from presage_predictors.panel.view import joined
 from presage_predictors.traces import TraceError, read_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 Floats = NDArray[np.float64]
@@ -28,8 +28,8 @@ WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 MOST_WINDOWS = 2200  # of one row: the newest are taken
 LEAST_WINDOWS = 30
 REACH_SECONDS = 7200.0  # steps further ahead are not learnt
-DAY = 86400.0
 USUAL_WINDOW = 600.0
+FULL_STOCK = 400  # recorded series for which as many are made at another window than the usual one
 SAMPLED, SAMPLED_RECORDED = 70, 600  # origins of each made and each recorded series, on average
 FAMILY_SUFFIXES = ("_series", "_client_rates", "_resampled", "_digitised", "_minute")
 LEFT_OUT = ("burstgpt1_daily61", "aider_usage")  # a step of a day; one single person
@@ -42,9 +42,10 @@ class Options:
     share: float = 0.75
     seed: int = 20261121
     without: tuple[str, ...] = ()
-    from_clients: int = 60  # made services per recording of clients
+    from_clients: int = 80  # made services per 1,000 windows of a recording of clients
     mixtures: int = 150
     diurnal: int = 200
+    young: int = 600  # services of a day or so
 
 
 @dataclass(slots=True)
@@ -69,35 +70,52 @@ class Corpus:
     weight: Floats  # [rows, knots]: 1 / the series' mean error of the best simple forecast
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Series to make examples of: recorded ones, services made of clients, and drawn days."""
+
+    recorded: Rows
+    services: Rows = field(default_factory=Rows)
+    drawn: Rows = field(default_factory=Rows)
+
+
 def build(folder: Path, options: Options) -> Corpus:
     """Read the traces of a folder and make the examples. Raises TraceError when there is none."""
     rng = np.random.default_rng(options.seed)
-    rows, others = recorded(folder, options), Rows()
-    if not rows.by_window:
+    stock = Stock(recorded(folder, options))
+    if not stock.recorded.by_window:
         raise TraceError(f"{folder} holds no trace to learn from: give a folder of parquet files")
-    for values in from_clients(folder, options, rng):
-        others.add(USUAL_WINDOW, values)
+    for path in sorted(folder.glob("*_client_rates.parquet")):
+        if family(path.stem) not in options.without:
+            grid = client_rates(path, options.share)
+            for _ in range(options.from_clients * grid.shape[1] // 1000 + 5):
+                stock.services.add(USUAL_WINDOW, of_clients(grid, rng))
     for _ in range(options.diurnal):
-        others.add(USUAL_WINDOW, diurnal(USUAL_WINDOW, rng))
-    return enriched(rows, others, options, rng)
+        stock.drawn.add(USUAL_WINDOW, diurnal(USUAL_WINDOW, rng))
+    return enriched(stock, options, rng)
 
 
-def enriched(rows: Rows, others: Rows, options: Options, rng: np.random.Generator) -> Corpus:
-    """Return the examples that recorded series, made ones and mixtures of all give.
+def enriched(stock: Stock, options: Options, rng: np.random.Generator) -> Corpus:
+    """Return the examples that a stock gives: of its series, of mixtures and of young services.
 
     Raises TraceError without a recorded series.
     """
-    if not rows.by_window:
+    if not stock.recorded.by_window:
         raise TraceError(f"no series of {LEAST_WINDOWS} windows or more to learn from: give a longer past")
     parts = []
-    for window, found in sorted(rows.by_window.items()):
-        known = [*found, *others.by_window.get(window, [])]
-        few = max(4, options.mixtures * len(found) // 400)
-        mixtures = Rows()
-        for _ in range(options.mixtures if window == USUAL_WINDOW else few):
+    for window, found in sorted(stock.recorded.by_window.items()):
+        services, drawn = (rows.by_window.get(window, []) for rows in (stock.services, stock.drawn))
+        known = [*found, *services, *drawn]
+        share = 1.0 if window == USUAL_WINDOW else len(found) / FULL_STOCK
+        mixtures, youth = Rows(), Rows()
+        for _ in range(max(4, round(share * options.mixtures))):
             mixtures.add(window, mixed(known, rng))
+        for _ in range(round(share * options.young)):
+            youth.add(window, young(known, rng))
         made = [*known[len(found) :], *mixtures.by_window.get(window, [])]
         parts.append(examples(window, found, made, rng))
+        if youth.by_window:
+            parts.append(examples(window, [], youth.by_window[window], rng))
     return Corpus(
         joined([part.view for part in parts]),
         np.concatenate([part.truth for part in parts]),
@@ -126,74 +144,6 @@ def recorded(folder: Path, options: Options) -> Rows:
                 values = recording.rates(column, window)
                 rows.add(window, values[: int(options.share * len(values))])
     return rows
-
-
-def from_clients(folder: Path, options: Options, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield rates of made services: some clients of a recording, each as large as chance has it."""
-    from pyarrow import parquet  # noqa: PLC0415 - no reader where requests are served
-
-    for path in sorted(folder.glob("*_client_rates.parquet")):
-        if family(path.stem) in options.without:
-            continue
-        table = parquet.read_table(path, columns=["client", "t", "rate"])
-        client, t, rate = (table[name].to_numpy() for name in ("client", "t", "rate"))
-        _, index = np.unique(client, return_inverse=True)
-        times, window = np.unique(t, return_inverse=True)
-        grid = np.zeros((index.max() + 1, len(times)))
-        grid[index, window] = rate
-        grid = grid[:, : int(options.share * len(times))]
-        for _ in range(options.from_clients * len(times) // 1000 + 5):
-            chosen = rng.random(len(grid)) < rng.uniform(0.05, 0.9)
-            size = rng.lognormal(0.0, 0.8, len(grid))
-            yield (chosen * size) @ grid
-
-
-def diurnal(window: float, rng: np.random.Generator) -> Floats:
-    """Return a service with a daily shape, quieter weekends, a wandering level and noise."""
-    windows = int(rng.integers(2, 13)) * round(DAY / window)
-    day = (np.arange(windows) + rng.integers(0, 7 * round(DAY / window))) * window / DAY
-    shape = sum(
-        rng.normal(0, 0.5 / order) * np.cos(2 * np.pi * (order * day + rng.random())) for order in range(1, 6)
-    )
-    weekend = np.where(day % 7 >= 5, rng.uniform(-1.0, 0.2), 0.0)  # noqa: PLR2004 - Saturday
-    level = np.cumsum(rng.normal(0, rng.uniform(0.0, 0.03), windows))
-    noise = np.zeros(windows)
-    keep, size = rng.uniform(0.0, 0.95), float(np.exp(rng.uniform(-5.0, -1.5)))
-    for index, shock in enumerate(rng.normal(0, size, windows - 1)):
-        noise[index + 1] = keep * noise[index] + shock
-    return np.asarray(np.exp(rng.uniform(0.3, 1.5) * shape + weekend + level + noise), dtype=np.float64)
-
-
-def mixed(found: Sequence[Floats], rng: np.random.Generator) -> Floats:
-    """Return a series made of one or two others: scaled, shifted, joined, thinned, with gaps."""
-    first, second = (_piece(found[index], rng) for index in rng.integers(0, len(found), 2))
-    length = min(len(first), len(second))
-    first, second = first[-length:], second[-length:]
-    kind = rng.integers(4)
-    if kind == 0:  # two crowds of customers
-        made = first + rng.lognormal(0.0, 1.0) * second
-    elif kind == 1:  # one goes and another comes
-        at = int(rng.uniform(0.2, 0.9) * length)
-        made = np.where(np.arange(length) < at, first, second * rng.lognormal(0.0, 0.5))
-    elif kind == 2:  # a huge client for a while  # noqa: PLR2004 - cases
-        begin, end = np.sort(rng.integers(0, length, 2))
-        made = first + np.where(
-            (np.arange(length) >= begin) & (np.arange(length) < end), rng.lognormal(0, 1), 0
-        )
-    else:  # fewer customers, so more of chance
-        mean = float(rng.lognormal(3.5, 1.2))
-        made = rng.poisson(np.nan_to_num(first) * mean) / mean
-    for _ in range(rng.integers(0, 3)):
-        at, of = int(rng.integers(0, length)), int(rng.integers(1, 12))
-        made[at : at + of] = rng.choice([np.nan, 0.0])
-    return np.asarray(made, dtype=np.float64)
-
-
-def _piece(values: Floats, rng: np.random.Generator) -> Floats:
-    """Return a stretch of a series, with a mean of 1."""
-    begin = int(rng.uniform(0, 0.6) * len(values))
-    piece = values[begin:]
-    return piece / max(float(np.nanmean(piece)), 1e-9)
 
 
 def examples(

@@ -16,6 +16,7 @@ Singles = NDArray[np.float32]
 Weights = Mapping[str, Singles]
 
 FARTHEST = 60.0  # units: an expert further from the last value is taken to be this far
+LARGEST_EXPONENT = np.float32(80.0)  # beyond, single precision overflows; so large, nothing is left to read
 CHUNK_ROWS = 256  # rows at a time, so that what lies between the layers stays in the cache
 
 
@@ -72,7 +73,7 @@ def _remember(weights: Weights, sequence: Singles) -> tuple[Singles, Singles, Si
     largest = weight.max(axis=1, keepdims=True)
     weighted = np.exp(weight - largest)[..., None] * keys
     state = weighted.transpose(0, 2, 3, 1) @ values.transpose(0, 2, 1, 3)
-    return state, weighted.sum(axis=1), np.exp(-largest[:, 0])
+    return state, weighted.sum(axis=1), np.exp(np.minimum(-largest[:, 0], LARGEST_EXPONENT))
 
 
 def _convolved(weights: Weights, embedded: Singles) -> Singles:
