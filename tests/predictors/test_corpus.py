@@ -16,6 +16,7 @@ from presage_predictors.traces import TraceError
 from presage_predictors.trees.control import Trees
 from pyarrow import parquet
 
+Numbers = NDArray[Any]
 WINDOWS, FEW = 160, Options(from_clients=10, mixtures=4, diurnal=0, young=8)
 
 
@@ -32,14 +33,15 @@ def traces(folder: Path, tail: float = 0.0) -> Path:
     return folder
 
 
+def equal(one: Numbers, two: Numbers) -> bool:
+    """Return whether two arrays are equal to the bit."""
+    return one.shape == two.shape and np.array_equal(one, two, equal_nan=True)
+
+
 def same(one: Corpus, two: Corpus) -> bool:
     """Return whether two sets of examples are equal to the bit."""
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
-        (one.truth, two.truth),
-        (one.view.steps, two.view.steps),
-        (one.weight, two.weight),
-    ]
-    return all(a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    views = equal(one.view.steps, two.view.steps)
+    return views and equal(one.truth, two.truth) and equal(one.weight, two.weight)
 
 
 def test_what_tests_is_never_learnt(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from presage_predictors.mlstm.artefact import (
     Artefact,
-    ArtefactError,
     decoded,
     encoded,
     load,
@@ -19,6 +18,7 @@ from presage_predictors.mlstm.artefact import (
 )
 from presage_predictors.mlstm.network import Network, apart, forward
 from presage_predictors.mlstm.source import Source
+from presage_predictors.tensors import ArtefactError
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed (extra `train`)"

@@ -132,9 +132,9 @@ def train(
     Weights that are there already are replaced only by ones that do no worse on the last quarter.
     """
     try:
-        from presage_predictors.mlstm.artefact import ArtefactError  # noqa: PLC0415 - as above
         from presage_predictors.mlstm.corpus import Options  # noqa: PLC0415 - as above
         from presage_predictors.mlstm.training import Schedule  # noqa: PLC0415 - as above
+        from presage_predictors.tensors import ArtefactError  # noqa: PLC0415 - as above
         from presage_predictors.traces import TraceError  # noqa: PLC0415 - as above
 
         from presage_cli.forecast.prometheus import Span, rates  # noqa: PLC0415 - as above
@@ -164,7 +164,8 @@ def train(
 
 
 def _weights(path: Path | None) -> Artefact:
-    from presage_predictors.mlstm.artefact import ArtefactError, load, shipped  # noqa: PLC0415 - as above
+    from presage_predictors.mlstm.artefact import load, shipped  # noqa: PLC0415 - as above
+    from presage_predictors.tensors import ArtefactError  # noqa: PLC0415 - as above
 
     try:
         return shipped() if path is None else load(path)
