@@ -18,6 +18,7 @@ from presage_cli.forecast.prometheus import Floats
 from presage_cli.forecast.tasks import FARTHEST, REACH_SECONDS, TESTED, Choice, recordings_in, tasks_of
 
 DAY = 86_400.0
+YOUNG_EACH = 20  # stretches of each of one's own series that are learnt as young services
 
 
 class RefusedError(Exception):
@@ -77,7 +78,8 @@ def from_own(
         tasks.append(Task("own", str(number), window_seconds, values, max(1, first), ahead))
     if not rows.by_window:
         raise TraceError("there is too little to learn from: ask for more days, or check the queries")
-    corpus = enriched(Stock(rows), Options(), np.random.default_rng(Options().seed))
+    options = Options(young=min(Options().young, YOUNG_EACH * len(tasks)))
+    corpus = enriched(Stock(rows), options, np.random.default_rng(options.seed))
     tell(f"{len(tasks)} series, {len(corpus.truth)} examples")
     artefact = tuned(start, corpus, {"learnt_from": f"{len(tasks)} series of its user"}, tell)
     _judge(artefact, start, tasks, tell)
