@@ -23,8 +23,8 @@ EXPERTS = (
 )
 SEASONS_A_WEEK = 7
 MEANS = (0.4, 0.1)  # weights of the newest window in the two running means
-PROFILE_WINDOWS = 3  # the same against the usual day, which has less noise
-LEVEL_WINDOWS = 6  # today's level: the last windows against the same ones a season ago
+LEVEL_WINDOWS = 6  # today's level: the last windows against the same ones a season ago,
+PROFILE_WINDOWS = 3  # or against those of the usual day, which has less noise
 LEVEL_RANGE = (0.2, 5.0)  # a ratio beyond it says that the seasons do not compare
 
 
@@ -98,7 +98,7 @@ class Experts:
             self._profile.at(self._index + self._ahead - 1),
             self._profile.at(self._index - recent),
         )
-        level = _level(self.past.back(recent), lately)
+        level = _ratio(self.past.back(recent), lately)
         whole = (self.age > self._season)[:, None]
         step = self.last[:, None] + level * (coming - lately[:, :1])
         return np.where(whole, coming * level, np.nan), np.where(whole, step, np.nan)
@@ -110,7 +110,7 @@ class Experts:
     def _level(self, season: int) -> Floats:
         shape = self.past.smoothed(self._ago(season))
         recent = np.arange(1, LEVEL_WINDOWS + 1)
-        return shape * _level(self.past.back(recent), self.past.smoothed(recent + season))
+        return shape * _ratio(self.past.back(recent), self.past.smoothed(recent + season))
 
     def _step(self) -> Floats:
         """Return the last value plus what the season added over the same stretch a season ago."""
@@ -118,7 +118,7 @@ class Experts:
         return self.last[:, None] + self.past.smoothed(self._ago(self._season)) - before
 
 
-def _level(now: Floats, then: Floats) -> Floats:
+def _ratio(now: Floats, then: Floats) -> Floats:
     """Return how much more there is now than then, [rows, 1], of the windows present in both."""
     both = np.isfinite(now) & np.isfinite(then)
     ratio = np.where(both, now, 0.0).sum(axis=1) / np.maximum(np.where(both, then, 0.0).sum(axis=1), 1e-9)
