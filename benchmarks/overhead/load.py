@@ -33,13 +33,19 @@ class Counts:
     elapsed: float = 0.0
 
 
-def request_bytes(host: str, *, stream: bool, turn: int) -> bytes:
-    """Give one whole HTTP request; requests of `PROMPTS` turns on end differ, all of one size."""
+def request_bytes(host: str, *, stream: bool, turn: int, characters: int) -> bytes:
+    """Give one whole HTTP request; requests of `PROMPTS` turns on end differ, all of one size.
+
+    A prompt shorter than `characters` is filled up with words that differ from turn to turn.
+    """
+    prompt = f"Tell me in a few words what sidecar {turn:04d} is, please."
+    word = turn
+    while len(prompt) < characters:
+        word = (word * 31 + 7) % 9973
+        prompt += f" and word{word}s,"
     body = {
         "model": MODEL,
-        "messages": [
-            {"role": "user", "content": f"Tell me in a few words what sidecar {turn:04d} is, please."}
-        ],
+        "messages": [{"role": "user", "content": prompt}],
         "max_tokens": EVENTS,
     }
     if stream:
@@ -126,10 +132,14 @@ def _close(connections: list[Connection]) -> None:
             connection.transport.close()
 
 
-async def saturate(host: str, port: int, connections: int, seconds: float) -> Counts:
+def _requests(host: str, *, stream: bool, characters: int) -> list[bytes]:
+    return [request_bytes(host, stream=stream, turn=turn, characters=characters) for turn in range(PROMPTS)]
+
+
+async def saturate(host: str, port: int, connections: int, seconds: float, characters: int) -> Counts:
     """Send unstreamed requests over so many connections, each its next when the last has ended."""
     pool = await _connect(host, port, connections)
-    requests = cycle([request_bytes(host, stream=False, turn=turn) for turn in range(PROMPTS)])
+    requests = cycle(_requests(host, stream=False, characters=characters))
     counts = Counts()
     began = perf_counter()
     stop = began + seconds
@@ -157,11 +167,11 @@ async def saturate(host: str, port: int, connections: int, seconds: float) -> Co
     return counts
 
 
-async def pace(host: str, port: int, per_second: float, seconds: float) -> Counts:
+async def pace(host: str, port: int, per_second: float, seconds: float, characters: int) -> Counts:
     """Open streams at fixed instants over warm connections; measure the time to their first events."""
     pool = await _connect(host, port, WARM_CONNECTIONS)
     free = list(pool)
-    requests = cycle([request_bytes(host, stream=True, turn=turn) for turn in range(PROMPTS)])
+    requests = cycle(_requests(host, stream=True, characters=characters))
     counts = Counts()
     running = 0
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 SGLANG, PRESAGE, DIRECT = "sglang-router", "presage", "direct"
-LEARNED = "presage, learned lengths"
+LEARNED, UNPREDICTED = "presage, learned lengths", "presage, no prediction"
 
 
 @dataclass
@@ -16,10 +16,23 @@ class Measured:
 
     requests_per_second: list[float] = field(default_factory=list)
     cpu_per_thousand: list[float] = field(default_factory=list)  # s, of the router's processes
-    ttft_p50: list[float] = field(default_factory=list)  # s
-    ttft_p99: list[float] = field(default_factory=list)  # s
+    ttft: list[list[float]] = field(default_factory=list)  # s, of each stream
     stream_cpu_per_thousand: list[float] = field(default_factory=list)  # s, streams of the paced part
     failed: int = 0
+
+    @property
+    def ttft_p50(self) -> list[float]:
+        """The median of each repetition, s."""
+        return [quantile(seconds, 0.50) for seconds in self.ttft]
+
+    @property
+    def ttft_p99(self) -> list[float]:
+        """The 99th percentile of each repetition, s."""
+        return [quantile(seconds, 0.99) for seconds in self.ttft]
+
+    def ttft_of_all(self, share: float) -> float:
+        """Give a quantile over the streams of all repetitions, s."""
+        return quantile([value for seconds in self.ttft for value in seconds], share)
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -95,12 +108,36 @@ def table(result: dict[str, Any]) -> str:
 
 
 def prediction(all_measured: dict[str, Measured]) -> dict[str, Any]:
-    """Give what learned lengths add to TTFT over history only (ms), repetition by repetition."""
-    on, off = all_measured[LEARNED], all_measured[PRESAGE]
-    return {
-        f"added_{name}_ms": spread([1000 * s for s in added(on, off, name)])
-        for name in ("ttft_p50", "ttft_p99")
-    }
+    """Give what learned lengths add (ms, CPU ms a stream) over none and over history, by repetition."""
+    on = all_measured.get(LEARNED)
+    rows: dict[str, Any] = {}
+    for name in (UNPREDICTED, PRESAGE):
+        off = all_measured.get(name)
+        if on is not None and off is not None:
+            rows[name] = {
+                "added_ttft_p50_ms": spread([1000 * s for s in added(on, off, "ttft_p50")]),
+                "added_ttft_p99_ms": spread([1000 * s for s in added(on, off, "ttft_p99")]),
+                "added_cpu_ms_a_stream": spread(added(on, off, "stream_cpu_per_thousand")),
+                "added_ttft_ms_of_all_streams": {
+                    f"p{100 * share:.0f}": 1000 * (on.ttft_of_all(share) - off.ttft_of_all(share))
+                    for share in (0.50, 0.99)
+                },
+            }
+    return rows
+
+
+def prediction_table(rows: dict[str, Any]) -> str:
+    """Give `prediction` as text: median (least to most) over repetitions, and over all streams together."""
+    lines = []
+    for off, figures in rows.items():
+        lines.append(f"{LEARNED} less {off}:")
+        names = ("added_ttft_p50_ms", "added_ttft_p99_ms", "added_cpu_ms_a_stream")
+        lines += [f"  {name}: {_cell(figures[name], '{:.2f}')}" for name in names]
+        together = figures["added_ttft_ms_of_all_streams"]
+        lines.append(
+            "  added TTFT of all streams, ms: " + ", ".join(f"{k} {v:.2f}" for k, v in together.items())
+        )
+    return "\n".join(lines)
 
 
 def _cell(values: dict[str, Any], form: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.overhead.report import DIRECT, LEARNED, PRESAGE, SGLANG
+from benchmarks.overhead.report import DIRECT, LEARNED, PRESAGE, SGLANG, UNPREDICTED
 from benchmarks.overhead.upstream import MODEL
 
 if TYPE_CHECKING:
@@ -51,16 +51,18 @@ class Target:
 
 
 @contextlib.contextmanager
-def all_targets(names: tuple[str, ...]) -> Iterator[list[Target]]:
+def all_targets(names: tuple[str, ...], every_milliseconds: float) -> Iterator[list[Target]]:
     """Start the upstream and the routers named; they end with the block."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        engine, sidecar, peer, sglang, metrics, learned, learned_peer = _free_ports(7)
+        engine, sidecar, peer, sglang, metrics, learned, learned_peer, plain, plain_peer = _free_ports(9)
         upstream = [sys.executable, "-m", "benchmarks.overhead.upstream", HOST, str(engine)]
+        upstream.append(str(every_milliseconds))
         stack.enter_context(_process(upstream, engine, folder))
         targets = [Target(DIRECT, engine, None)]
         for name, port, command in (
             (PRESAGE, sidecar, _sidecar(folder, engine, sidecar, peer, "History")),
+            (UNPREDICTED, plain, _sidecar(folder, engine, plain, plain_peer, "Prior")),
             (LEARNED, learned, _sidecar(folder, engine, learned, learned_peer, "Auto")),
             (SGLANG, sglang, _sglang(engine, sglang, metrics)),
         ):

@@ -1,7 +1,7 @@
 """A fake engine that costs next to nothing, so that what is measured is the router and not the engine.
 
 Plain HTTP/1.1 on asyncio (uvloop where installed). A request with `"stream":true` gets its first event
-at once, since timers of a millisecond would blur what a router adds, and the others EVERY_SECONDS
+at once, since timers of a millisecond would blur what a router adds, and the others so many milliseconds
 apart; any other request gets an answer at once. It is no engine: it has no batch, no room, no lengths.
 """
 
@@ -14,7 +14,7 @@ import sys
 from typing import cast
 
 MODEL = "bench/model"
-EVERY_SECONDS = 0.010
+EVERY_MILLISECONDS = 10.0
 EVENTS = 30
 
 _CHUNK = (
@@ -58,7 +58,8 @@ _EVENTS = [_event(index) for index in range(1, EVENTS + 1)]
 class Upstream(asyncio.Protocol):
     """One connection: requests in turn, each answered whole or as a paced stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_milliseconds: float) -> None:
+        self._every = every_milliseconds / 1000
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -120,13 +121,13 @@ class Upstream(asyncio.Protocol):
             self._timer = None
             return
         self._transport.write(event)
-        self._at += EVERY_SECONDS
+        self._at += self._every
         self._timer = self._loop.call_at(self._at, self._send, index + 1)
 
 
-async def _serve(host: str, port: int) -> None:
+async def _serve(host: str, port: int, every_milliseconds: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, host, port, backlog=1024)
+    server = await loop.create_server(lambda: Upstream(every_milliseconds), host, port, backlog=1024)
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with server:
@@ -138,4 +139,4 @@ if __name__ == "__main__":
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

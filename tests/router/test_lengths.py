@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +62,7 @@ async def test_a_prediction_in_time_is_the_learned_one() -> None:
     """A predictor with a fallback works in a thread of its own, and what it says in time serves, capped."""
     slow = Slow(900)
     slow.let.set()
-    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor(), in_thread=True), Metrics("s", "n"))
     assert (await safe.predict(REQUEST)).mean == 500
     assert threading.get_ident() not in slow.threads
     safe.close()
@@ -70,7 +71,7 @@ async def test_a_prediction_in_time_is_the_learned_one() -> None:
 async def test_a_late_prediction_is_answered_from_history() -> None:
     """Whoever misses the deadline is answered by the fallback, which has learnt along, and counted."""
     slow, metrics = Slow(), Metrics("s", "n")
-    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), metrics)
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor(), in_thread=True), metrics)
     for _ in range(100):
         safe.observe(REQUEST, 77)
     began = asyncio.get_running_loop().time()
@@ -86,7 +87,7 @@ async def test_what_is_finished_is_learnt_in_the_thread() -> None:
     """Each observation reaches the predictor, and after those before it."""
     slow = Slow()
     slow.let.set()
-    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor(), in_thread=True), Metrics("s", "n"))
     for tokens in range(1, 21):
         safe.observe(REQUEST, tokens)
     await safe.predict(REQUEST)
@@ -97,7 +98,7 @@ async def test_what_is_finished_is_learnt_in_the_thread() -> None:
 async def test_a_stuck_predictor_gathers_no_backlog() -> None:
     """While the thread is stuck, no more than the limit waits to be learnt, and requests go on."""
     slow = Slow()
-    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), Metrics("s", "n"))
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor(), in_thread=True), Metrics("s", "n"))
     await safe.predict(REQUEST)
     for tokens in range(1, 2 * lengths.MOST_UNLEARNT):
         safe.observe(REQUEST, tokens)
@@ -108,15 +109,53 @@ async def test_a_stuck_predictor_gathers_no_backlog() -> None:
     safe.close()
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
 @pytest.mark.parametrize("fallback", [None, HistoryLengthPredictor(), Broken()])
-async def test_a_broken_predictor_fails_no_request(fallback: Broken | None) -> None:
+async def test_a_broken_predictor_fails_no_request(fallback: Broken | None, in_thread: bool) -> None:
     """What a predictor raises is counted, in the loop or in the thread, and something simpler serves."""
     metrics = Metrics("s", "n")
-    safe = SafePredictor(Predictors(Broken(), fallback), metrics)
+    safe = SafePredictor(Predictors(Broken(), fallback, in_thread), metrics)
     assert (await safe.predict(REQUEST)).median > 1
     safe.observe(REQUEST, 5)
-    assert value(metrics, "presage_router_predictor_failures_total") >= 2 or fallback is not None
+    await asyncio.sleep(0.05 if in_thread else 0)
+    broken = 2 if isinstance(fallback, Broken) else 1
+    assert value(metrics, "presage_router_predictor_failures_total") == 2 * broken
     safe.close()
+
+
+class Computing:
+    """Takes so much of a core for each prediction."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def predict(self, features: RequestFeatures) -> LengthDistribution:
+        """Compute for that time, then say one length."""
+        began = time.thread_time()
+        while time.thread_time() - began < self.seconds:
+            pass
+        return LengthDistribution.constant(3)
+
+    def observe(self, features: RequestFeatures, output_tokens: int) -> None:
+        """Learn nothing."""
+
+
+def test_where_a_predictor_works_is_measured() -> None:
+    """One that takes less of a core than the way to a thread is quick, another is not."""
+    requests = [REQUEST] * 5
+    assert lengths.quick(Computing(0.0), requests)
+    assert not lengths.quick(Computing(2 * lengths.QUICK_SECONDS), requests)
+
+
+async def test_a_quick_predictor_works_where_it_is_asked() -> None:
+    """Without a thread prediction and learning happen at once, in the event loop's own."""
+    quick = Slow()
+    quick.let.set()
+    safe = SafePredictor(Predictors(quick, HistoryLengthPredictor()), Metrics("s", "n"))
+    await safe.predict(REQUEST)
+    safe.observe(REQUEST, 7)
+    assert quick.threads == {threading.get_ident()}
+    assert quick.learnt == [7]
 
 
 @pytest.mark.parametrize("name", ["History", "Prior", "Fast", "Auto"])
@@ -125,9 +164,10 @@ def test_every_predictor_of_the_configuration_can_be_built(name: str) -> None:
     built = _predictors(name)
     assert built.serving.predict(REQUEST).mean <= 500
     plain = name in {"History", "Prior"}
-    assert (built.late is None) == (built.version == "") == plain
-    assert built.late is not built.serving
+    assert (built.fallback is None) == (built.version == "") == plain
+    assert built.fallback is not built.serving
     assert built.written is None
+    assert not built.in_thread
 
 
 def test_weights_of_ones_own_are_told_by_what_is_in_them(tmp_path: Path) -> None:
@@ -154,7 +194,7 @@ async def test_whose_word_it_is_is_counted() -> None:
     assert expected["history"] > 2
     assert {tier: told(metrics, tier) for tier in expected} == pytest.approx(expected)
     slow, metrics = Slow(), Metrics("s", "n")
-    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor()), metrics)
+    safe = SafePredictor(Predictors(slow, HistoryLengthPredictor(), in_thread=True), metrics)
     await safe.predict(REQUEST)
     assert told(metrics, "history") == 1
     slow.let.set()
@@ -175,7 +215,7 @@ def told(metrics: Metrics, tier: str) -> float:
 def test_weights_are_shown() -> None:
     """The metrics page names the weights that predict, and when their file was written."""
     metrics = Metrics("s", "n")
-    SafePredictor(Predictors(Broken(), None, "abc", 5.0), metrics)
+    SafePredictor(Predictors(Broken(), version="abc", written=5.0), metrics)
     labels = {"service": "s", "namespace": "n", "version": "abc"}
     registry = metrics.registry
     assert registry.get_sample_value("presage_router_length_weights", labels) == 1

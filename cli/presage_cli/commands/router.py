@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from presage_policies.lengths import LengthPredictor
     from presage_router.front.lengths import Predictors
@@ -165,11 +165,20 @@ def _readers(name: str, weights: Path | None) -> "Predictors":
     from presage_predictors.history import HistoryLengthPredictor  # noqa: PLC0415
     from presage_predictors.lengths import artefact, tiers  # noqa: PLC0415
     from presage_predictors.lengths.combined import CombinedLengthPredictor  # noqa: PLC0415
-    from presage_router.front.lengths import Predictors  # noqa: PLC0415
+    from presage_router.front.lengths import Predictors, quick  # noqa: PLC0415
 
     found = artefact.found(weights)
     text = tiers.text_of(found)
     predictor = text if name == "Fast" else CombinedLengthPredictor(text)
-    predictor.predict(RequestFeatures("", "", 2, None, "Hello there."))  # the first one loads what is lazy
+    in_thread = not quick(predictor, [RequestFeatures("", "", 400, None, text) for text in _warming()])
     written = None if weights is None else weights.stat().st_mtime
-    return Predictors(predictor, HistoryLengthPredictor(), found.version, written)
+    return Predictors(predictor, HistoryLengthPredictor(), in_thread, found.version, written)
+
+
+def _warming() -> "Iterator[str]":
+    """Yield prompts that differ and are as long as any that is read, to warm a predictor and time it."""
+    for turn in range(_WARMING_PROMPTS):
+        yield " ".join(f"word{turn * word}, line({word})?" for word in range(100))
+
+
+_WARMING_PROMPTS = 15

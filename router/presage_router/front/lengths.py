@@ -1,14 +1,16 @@
 """Length predictions that can neither fail nor hold up a request.
 
-A learned predictor works in a thread of its own, one request after the other, and has a deadline: what is
-late or fails is answered from history (or a prior), and counted. What the event loop waits for meanwhile is
-other requests' business.
+A predictor that is quicker than the way to a thread works where it is asked. A slower one works in a thread
+of its own, one request after the other, and has a deadline: what is late or fails is answered from history
+(or a prior), and counted. Which it is, is measured before the sidecar serves (docs/adr/0012).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import structlog
@@ -26,6 +28,7 @@ _log = structlog.get_logger("presage.router")
 # A wide guess about chat answers, for when nothing is known; in tokens at WIRE_LEVELS (ours).
 PRIOR = LengthDistribution(WIRE_LEVELS, (8, 16, 60, 180, 400, 750, 1000, 1800))
 DEADLINE_SECONDS = 0.02  # a hundred times a prediction's usual time, little of any TTFT
+QUICK_SECONDS = 0.001  # of CPU time; to a thread and back a request loses about as much
 MOST_UNLEARNT = 256  # finished requests that wait to be learnt from; beyond, a busy sidecar learns less
 _LOG_EVERY = 100
 
@@ -36,13 +39,15 @@ _Shares = Callable[[RequestFeatures], Mapping[str, float]]
 class Predictors:
     """Who predicts lengths in a sidecar.
 
-    Where `late` is given, `serving` runs off the event loop under a deadline; `late` must be quick, learns
-    along and serves late requests. Without it `serving` itself must be quick. `version` names the trained
-    weights ("": there are none) and `written` says when their file was (Unix seconds; None: the package's).
+    `serving` works in the event loop, or in a thread under a deadline where `in_thread`. `fallback` must be
+    quick, learns along and serves requests where `serving` is late or fails; without it a prior does.
+    `version` names the trained weights ("": there are none) and `written` says when their file was (Unix
+    seconds; None: the package's).
     """
 
     serving: LengthPredictor
-    late: LengthPredictor | None = None
+    fallback: LengthPredictor | None = None
+    in_thread: bool = False
     version: str = ""
     written: float | None = None
 
@@ -52,12 +57,12 @@ class SafePredictor:
 
     def __init__(self, predictors: Predictors, metrics: Metrics) -> None:
         self._predictor = predictors.serving
-        self._fallback = predictors.late
-        self._shares, self._late_shares = _shares(predictors.serving), _shares(predictors.late)
+        self._fallback = predictors.fallback
+        self._shares, self._fallback_shares = _shares(predictors.serving), _shares(predictors.fallback)
         self._metrics = metrics
         self._failures = 0
         self._unlearnt = 0
-        self._thread = ThreadPoolExecutor(1, "length") if predictors.late is not None else None
+        self._thread = ThreadPoolExecutor(1, "length") if predictors.in_thread else None
         if predictors.version:
             metrics.show_weights(predictors.version, predictors.written)
 
@@ -72,12 +77,11 @@ class SafePredictor:
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Let the predictor learn from a finished request."""
+        if self._fallback is not None:
+            self._learn(self._fallback, features, output_tokens)
         if self._thread is None:
             self._learn(self._predictor, features, output_tokens)
-            return
-        assert self._fallback is not None
-        self._learn(self._fallback, features, output_tokens)
-        if self._unlearnt < MOST_UNLEARNT:
+        elif self._unlearnt < MOST_UNLEARNT:
             self._unlearnt += 1
             learning = self._thread.submit(self._predictor.observe, features, output_tokens)
             loop = asyncio.get_running_loop()
@@ -102,7 +106,7 @@ class SafePredictor:
     def _simpler(self, features: RequestFeatures) -> LengthDistribution:
         if self._fallback is not None:
             try:
-                return self._counted(self._late_shares, self._fallback.predict(features), features)
+                return self._counted(self._fallback_shares, self._fallback.predict(features), features)
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed("predict", error)
         self._metrics.predictions["prior"].inc()
@@ -137,6 +141,19 @@ class SafePredictor:
                 error=f"{type(error).__name__}: {error}",
             )
         self._failures += 1
+
+
+def quick(predictor: LengthPredictor, requests: Iterable[RequestFeatures]) -> bool:
+    """Tell whether a predictor is quick enough for the event loop; asks it each request, which warms it too.
+
+    By CPU time: what a computation takes of a core the loop loses in a thread too, to the interpreter's lock.
+    """
+    taken = []
+    for request in requests:
+        began = time.thread_time()
+        predictor.predict(request)
+        taken.append(time.thread_time() - began)
+    return median(taken) <= QUICK_SECONDS
 
 
 def _shares(predictor: LengthPredictor | None) -> _Shares:
