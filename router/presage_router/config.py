@@ -69,6 +69,7 @@ class RouterConfig(_Section):
     queue: QueueConfig = QueueConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
     max_body_bytes: int = Field(4_194_304, ge=1024, le=1_073_741_824)
+    predictor_learns: bool = True  # from the lengths of finished responses
     engine_priority: bool = False  # the engine runs with --scheduling-policy priority
 
     @classmethod

@@ -81,6 +81,11 @@ def test_learning_can_be_switched_off() -> None:
     assert predictor.predict(request()) == before
     assert not predictor._readings
     assert len(predictor._models) == 0
+    both = tiers.combined(online=False)
+    for _ in range(60):
+        both.observe(request(), 3000)
+    assert both.predict(request()).tokens == pytest.approx(before.tokens, rel=0.02)
+    assert both.shares(request()) == tiers.combined().shares(request())
 
 
 def test_no_text_of_a_prompt_is_kept() -> None:

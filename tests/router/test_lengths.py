@@ -1,6 +1,8 @@
 """Predictions that can neither fail nor hold up a request."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -230,6 +232,16 @@ def test_weights_of_ones_own_are_read_and_damaged_ones_refused(tmp_path: Path) -
     damaged.write_bytes(b"no weights")
     with pytest.raises(artefact.ArtefactError, match=r"damaged\.safetensors"):
         _predictors("Fast", damaged)
+
+
+def test_a_sidecar_loads_what_reads_prompts_only_where_it_serves() -> None:
+    """With History or Prior, as most sidecars are, nothing of what reads prompts is imported."""
+    program = (
+        "import sys; from presage_cli.commands.router import _predictors; "
+        "_predictors('History'); _predictors('Prior'); print('presage_predictors.lengths' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
 
 
 def test_an_unknown_predictor_is_refused() -> None:

@@ -71,6 +71,14 @@ async def test_a_predictor_is_told_what_a_request_says(fleet: Any, small_engine:
     assert pod.engine.bodies[0]["response_format"] == {"type": "json_object"}
 
 
+async def test_learning_can_be_switched_off(fleet: Any) -> None:
+    """With predictorLearns off the predictor is taught nothing, while errors are counted as ever."""
+    pod = await fleet.add(config=fleet.config(predictorLearns=False))
+    await fleet.answer(pod, tokens=6)
+    assert pod.predictor.seen == []
+    assert pod.metric("request_output_tokens_sum") == 6
+
+
 async def test_the_error_of_predictions_is_counted(fleet: Any, fixed_length: Any) -> None:
     """Of each answered request the distance of the predicted median from the truth is added up."""
     pod = await fleet.add(predictor=fixed_length(8))

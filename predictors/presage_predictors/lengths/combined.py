@@ -40,10 +40,16 @@ class _Record:
 
 
 class CombinedLengthPredictor:
-    """Quantiles of both tiers averaged in log tokens, by weights of their own for each client and model."""
+    """Quantiles of both tiers averaged in log tokens, by weights of their own for each client and model.
 
-    def __init__(self, text: TextLengthPredictor, history: LengthPredictor | None = None) -> None:
+    With `online` off nothing is learnt or kept.
+    """
+
+    def __init__(
+        self, text: TextLengthPredictor, history: LengthPredictor | None = None, *, online: bool = True
+    ) -> None:
         self._text = text
+        self._online = online
         self._history = history or HistoryLengthPredictor()
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._fresh = _Record()
@@ -67,7 +73,7 @@ class CombinedLengthPredictor:
 
     def observe(self, features: RequestFeatures, output_tokens: int) -> None:
         """Judge both tiers by a whole response, and let them learn from it."""
-        if output_tokens < 1:
+        if output_tokens < 1 or not self._online:
             return
         log_tokens = math.log(output_tokens)
         text = _loss(_cut(self._text.judged(features, output_tokens), features), log_tokens)

@@ -26,7 +26,7 @@ def text_of(found: Artefact, *, online: bool = True) -> TextLengthPredictor:
 
 def combined(weights: Path | None = None, *, online: bool = True) -> CombinedLengthPredictor:
     """Return the fast tier and history, weighed online. Raises ArtefactError."""
-    return CombinedLengthPredictor(fast(weights, online=online))
+    return CombinedLengthPredictor(fast(weights, online=online), online=online)
 
 
 def tier(name: str, weights: Path | None = None, *, online: bool = True) -> LengthPredictor:

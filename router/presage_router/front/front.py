@@ -190,7 +190,8 @@ class Front:
             self._metrics.lengths_within["true" if within else "false"].inc()
         self._metrics.request_prompt_tokens.observe(summary.prompt_tokens or features.prompt_tokens)
         self._metrics.request_output_tokens.observe(summary.output_tokens)
-        self._predictor.observe(features, summary.output_tokens)
+        if self._config.predictor_learns:
+            self._predictor.observe(features, summary.output_tokens)
         if summary.prompt_tokens is not None:
             self._sizer.learn(asked, summary.prompt_tokens)
 
