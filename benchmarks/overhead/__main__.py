@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PREDICTION: dict[str, Any] = {
     "routers": [UNPREDICTED, LEARNED],
     "event_milliseconds": 50.0,
-    "streams_per_second": 64 / (upstream.EVENTS * 0.050),
+    "streams_per_second": 64 / ((upstream.EVENTS - 1) * 0.050),
     "prompt_characters": 272,
     "paced_only": True,
     "repetitions": 8,
