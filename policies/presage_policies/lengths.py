@@ -7,10 +7,11 @@ prediction is a handful of quantiles, small enough to travel in a header.
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol, Self, runtime_checkable
+from operator import le
+from typing import NoReturn, Protocol, Self, runtime_checkable
 
 WIRE_LEVELS: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 OUTLIVED_GROWTH = 0.2  # PreServe's extension of a response that outlives its prediction (arXiv 2504.03702)
@@ -72,14 +73,22 @@ class LengthDistribution:
                 f"a length distribution has {len(self.levels)} levels and {len(self.tokens)} token counts: "
                 "give equally many, at least one"
             )
+        if self.levels is not WIRE_LEVELS:  # made with every request: what needs no look gets none
+            self._check_levels()
+        tokens = self.tokens
+        if not (all(map(le, tokens, tokens[1:])) and tokens[0] >= 1 and tokens[-1] < math.inf):
+            self._refuse_tokens()
+
+    def _check_levels(self) -> None:
         if not all(0 < level < 1 for level in self.levels):
             raise ValueError(f"length levels {self.levels} must lie within 0 and 1")
         if any(b <= a for a, b in pairwise(self.levels)):
             raise ValueError(f"length levels {self.levels} must rise")
-        if not all(math.isfinite(t) and t >= 1 for t in self.tokens):
-            raise ValueError(f"length quantiles {self.tokens} must be finite and at least 1 token")
-        if any(b < a for a, b in pairwise(self.tokens)):
+
+    def _refuse_tokens(self) -> NoReturn:
+        if all(math.isfinite(t) and t >= 1 for t in self.tokens):
             raise ValueError(f"length quantiles {self.tokens} must not fall")
+        raise ValueError(f"length quantiles {self.tokens} must be finite and at least 1 token")
 
     @classmethod
     def constant(cls, tokens: float) -> Self:
@@ -135,7 +144,7 @@ class LengthDistribution:
         if max_tokens is None or self.tokens[-1] <= max_tokens:
             return self
         ceiling = max(1.0, float(max_tokens))
-        return replace(self, tokens=tuple(min(t, ceiling) for t in self.tokens))
+        return LengthDistribution(self.levels, tuple([min(t, ceiling) for t in self.tokens]))
 
     def beyond(self, generated: float) -> "LengthDistribution":
         """Return the distribution of the total length, given that `generated` tokens came and more will.
@@ -148,7 +157,7 @@ class LengthDistribution:
             return LengthDistribution.constant(math.ceil(generated * (1 + OUTLIVED_GROWTH)) + 1)
         floor = generated + 1
         tokens = tuple(max(floor, self.quantile(passed + p * (1 - passed))) for p in self.levels)
-        return replace(self, tokens=tokens)
+        return LengthDistribution(self.levels, tokens)
 
     def as_wire(self) -> list[float]:
         """Return the quantiles at `WIRE_LEVELS`, rounded to a tenth of a token."""

@@ -73,6 +73,9 @@ def test_the_wire_keeps_quantiles(values: list[int]) -> None:
         ((0.5,), (0.0,), "at least 1 token"),
         ((0.5,), (float("nan"),), "finite"),
         ((0.4, 0.5), (2.0, 1.0), "not fall"),
+        ((0.4, 0.5, 0.6), (2.0, float("nan"), 3.0), "finite"),
+        (WIRE_LEVELS, (1.0,) * 7 + (float("inf"),), "finite"),
+        (WIRE_LEVELS, (0.5,) + (1.0,) * 7, "at least 1 token"),
     ],
 )
 def test_nonsense_is_refused(levels: tuple[float, ...], tokens: tuple[float, ...], named: str) -> None:
