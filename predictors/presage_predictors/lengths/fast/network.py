@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from presage_policies.lengths import RequestFeatures
 
 from presage_predictors.lengths.law import Vector
-from presage_predictors.lengths.text import ENDING_WORDS, OPENING_WORDS, Reading, read
+from presage_predictors.lengths.text import ENDING_WORDS, MOST_WORDS, OPENING_WORDS, Reading, read
 
 WORD_WIDTH = 96
 PAIR_WIDTH = 16
 POOLED = 3 * WORD_WIDTH + PAIR_WIDTH
 EPSILON = 1e-4  # keeps a mean over nothing finite
 NORM_EPSILON = 1e-5
+_PARTS = (slice(None), slice(OPENING_WORDS), slice(-ENDING_WORDS, None))
+_ONES = np.ones(MOST_WORDS, np.float32)  # a sum as a product: counts so small are exact in single precision
 _LEAST_EXPONENT = -60.0  # below, the activation is nothing and its exponential overflows
 
 Singles = NDArray[np.float32]
@@ -68,8 +70,9 @@ class FastTower:
     def _pooled(self, reading: Reading) -> Singles:
         """Return the words' means over prompt, opening and ending, and the pairs' sum over √n."""
         weights = self._weights
-        pairs = weights.pairs[reading.pairs].sum(axis=0, dtype=np.float32)
-        pairs *= weights.pair_scale / np.sqrt(max(1, len(reading.pairs)))
+        count = len(reading.pairs)
+        pairs = _ONES[:count] @ weights.pairs.take(reading.pairs, axis=0).astype(np.float32)
+        pairs *= weights.pair_scale / np.sqrt(max(1, count))
         means = word_means(weights.words, weights.word_scale, weights.attention, reading.words)
         return np.concatenate([means, pairs])
 
@@ -81,13 +84,14 @@ def word_means(
 
     The weights are those of smooth inverse frequency (Arora et al., ICLR 2017).
     """
-    vectors = table[words].astype(np.float32)
-    weights = attention[words]
-    means = [
-        weights[part] @ vectors[part] / (weights[part].sum() + EPSILON)
-        for part in (slice(None), slice(OPENING_WORDS), slice(-ENDING_WORDS, None))
-    ]
-    return np.concatenate([mean * scale for mean in means])
+    vectors = table.take(words, axis=0).astype(np.float32)
+    weights = attention.take(words)
+    means = np.empty((3, table.shape[1]), np.float32)
+    for mean, part in zip(means, _PARTS, strict=True):
+        chosen = weights[part]
+        np.divide(chosen @ vectors[part], np.add.reduce(chosen) + EPSILON, out=mean)
+    means *= scale
+    return means.ravel()
 
 
 def _normed(values: Singles) -> Singles:
@@ -97,5 +101,9 @@ def _normed(values: Singles) -> Singles:
 
 
 def _silu(values: Singles) -> Singles:
-    active: Singles = values / (1 + np.exp(-np.maximum(values, _LEAST_EXPONENT)))
+    exponent = np.maximum(values, _LEAST_EXPONENT)
+    np.negative(exponent, exponent)
+    np.exp(exponent, exponent)
+    exponent += 1
+    active: Singles = np.divide(values, exponent, exponent)
     return active
