@@ -51,6 +51,8 @@ class RequestFeatures:
     @property
     def manner(self) -> str:
         """How the response is to be made, as a key: with tools, in a format, greedily; "" for plain text."""
+        if not (self.tools or self.response_format or self.temperature == 0):
+            return ""
         greedy = "greedy" if self.temperature == 0 else ""
         tools = "tools" if self.tools else ""
         return "+".join(part for part in (tools, self.response_format, greedy) if part)
