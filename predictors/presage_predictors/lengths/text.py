@@ -50,6 +50,7 @@ _LAST_ASCII = 0x7F
 _DIGITS, _CAPITALS, _CODE = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"{}();=<>_"
 _CAPITALS_AMONG = 200  # characters
 _LARGEST_NUMBER = 5  # digits; a longer one counts no words
+LOG_TOKENS_ASKED = 4.0  # where the signal of the tokens asked for is 0: 55 tokens
 SIGNALS = (
     "prompt tokens", "characters", "tokens a character", "words read", "new lines", "questions", "digits",
     "capitals", "beyond ASCII", "code marks", "quotes", "fences", "tools", "ends in colon", "ends in mark",
@@ -133,7 +134,7 @@ def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArr
             float(ending == ":"),
             float(ending in "?.!"),
             float(asked > 0),
-            math.log(asked) - 4 if asked > 0 else 0.0,
+            math.log(asked) - LOG_TOKENS_ASKED if asked > 0 else 0.0,
             float(counted > 0),
             math.log1p(counted),
             float(characters > len(shown)),

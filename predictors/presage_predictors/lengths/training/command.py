@@ -81,7 +81,7 @@ def _tuned(pairs: Pairs, encoder: Encoder, made: Made, wanted: Wanted, path: Pat
     if wanted.soft_prompt_steps:
         tune_soft_prompt(
             tower,
-            made.teacher_vectors,
+            made.teacher.side.vectors(),
             requests,
             rows=made.rows,
             steps=wanted.soft_prompt_steps,
@@ -92,6 +92,6 @@ def _tuned(pairs: Pairs, encoder: Encoder, made: Made, wanted: Wanted, path: Pat
     readings[judged] = torch.cat([tower.readings([requests[row]]) for row in judged])
     save(
         tower,
-        calibrated_sides(made.rows.names, made.teacher_vectors, readings, pairs, made.calibration),
+        calibrated_sides(made.rows.names, made.teacher.side.vectors(), readings, pairs, made.calibration),
         path,
     )

@@ -30,12 +30,16 @@ def log_quantiles(reading: Tensor, side: Tensor) -> Tensor:
     return middle(reading, side)[:, None] + spread[:, None] * (places - places[:, law.MEDIAN, None])
 
 
-def loss(quantiles: Tensor, log_tokens: Tensor, log_caps: Tensor) -> Tensor:
-    """Return the weighted sum of pinball loss in log tokens and the median's error in tokens and logs."""
+def loss(quantiles: Tensor, log_tokens: Tensor, log_caps: Tensor, weights: Tensor) -> Tensor:
+    """Return the sum of pinball loss in log tokens and the median's error in tokens and logs.
+
+    `weights` [rows] say how much each row counts in the mean.
+    """
+    shares = weights / weights.sum()
     quantiles = torch.minimum(quantiles, log_caps[:, None])
     error = log_tokens[:, None] - quantiles
-    pinball = torch.maximum(_LEVELS * error, (_LEVELS - 1) * error).mean()
+    pinball = shares @ torch.maximum(_LEVELS * error, (_LEVELS - 1) * error).mean(1)
     median = quantiles[:, law.MEDIAN]
-    tokens = (median.clamp(max=_LONGEST_COUNTED).exp() - log_tokens.exp()).abs().mean() / _TOKENS_UNIT
-    logs = (median - log_tokens).abs().mean()
+    tokens = shares @ (median.clamp(max=_LONGEST_COUNTED).exp() - log_tokens.exp()).abs() / _TOKENS_UNIT
+    logs = shares @ (median - log_tokens).abs()
     return PINBALL_WEIGHT * pinball + TOKENS_WEIGHT * tokens + LOG_WEIGHT * logs

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from presage_policies.lengths import RequestFeatures
 
 from presage_predictors.lengths.split import is_share
-from presage_predictors.lengths.text import read
+from presage_predictors.lengths.training.asked import drawn
+from presage_predictors.lengths.training.corpus import Corpus
 from presage_predictors.lengths.training.fitting import fitted_sides, scores_of
+from presage_predictors.lengths.training.lexical import Lexical
+from presage_predictors.lengths.training.process import Views
 from presage_predictors.lengths.training.rows import Rows
+from presage_predictors.lengths.training.side import Side
 from presage_predictors.lengths.training.student import (
     Student,
     Table,
@@ -22,8 +25,7 @@ from presage_predictors.lengths.training.student import (
     tune,
     word_vectors,
 )
-from presage_predictors.lengths.training.teacher import Teacher, train_teacher
-from presage_predictors.lengths.training.variants import variants
+from presage_predictors.lengths.training.teachers import taught
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
     from presage_predictors.lengths.fast.network import Weights
     from presage_predictors.lengths.pairs import Pairs
     from presage_predictors.lengths.sides import Sides
+    from presage_predictors.lengths.training.teacher import Teacher
 
 CALIBRATION_SHARE = 0.08  # of the prompts: never trained on, so that coverage is of new prompts
 CALIBRATION_ROWS = 20_000
-VARIANTS = 8_000
 MOST_WORDS_TAKEN = 12_000  # of the encoder's vocabulary, the most common ones
 
 Vectors = Callable[["Sequence[str]"], "NDArray[np.float32]"]
@@ -45,12 +47,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Made:
-    """What training makes: the fast tower's weights, its models' side, and the teacher."""
+    """What training makes: the fast tower's weights, its models' side, and the transformer tier's head."""
 
     weights: Weights
     sides: Sides
     teacher: Teacher
-    teacher_vectors: torch.Tensor  # [models, SIDE], before the student's tuning moved them
     rows: Rows
     calibration: NDArray[np.int64]  # rows of the pairs, of prompts that nothing was trained on
 
@@ -62,50 +63,40 @@ def make(pairs: Pairs, vectors: Vectors, vocabulary: Sequence[str], seed: int, s
     rows = Rows.of(inside)
     used = np.unique(rows.prompt)
     say(f"{len(inside)} pairs of {len(used)} prompts and {len(rows.names)} models")
-    prompt_vectors = vectors(pairs.prompts)
-    texts, taught_rows = _texts(pairs, used, seed)
-    extra = vectors(texts[1])
-    say(f"{len(texts[1])} variants read")
-    all_texts = Texts([read(each) for each in texts[0]])
-    mean, scale = _standard(all_texts.signals[used])
-    signals = ((all_texts.signals - mean) * scale).astype(np.float32)
-    teacher = train_teacher(rows, prompt_vectors, signals[: len(pairs.prompts)], seed)
-    say("teacher trained")
-    taught = teacher.readings(np.vstack([prompt_vectors, extra]), signals)
-    table = Table(word_vectors(vocabulary, vectors(vocabulary)), all_texts.attention(used))
-    student = Student(all_texts, table.means(all_texts), torch.from_numpy(signals))
-    shares = torch.zeros(len(taught))
-    shares[used] = torch.sqrt(torch.from_numpy(np.bincount(rows.prompt)[used]).float())
-    shares[taught_rows] = shares[used].mean()
-    vectors_then = teacher.side.vectors()
-    teach(student, taught, vectors=vectors_then, shares=shares, seed=seed)
+    corpus = Corpus.of(pairs, used, seed)
+    sentence = np.vstack([vectors(corpus.prompts), vectors(corpus.variants)])
+    say(f"{len(sentence)} texts read")
+    texts = Texts(corpus.readings)
+    mean, scale = _standard(texts.signals[used])
+    signals = ((texts.signals - mean) * scale).astype(np.float32)
+    lexical = Lexical([pairs.prompts[row] for row in used], seed)
+    words = lexical.vectors([*corpus.prompts, *corpus.variants])
+    views = Views(*map(torch.from_numpy, (sentence, signals[: corpus.taught], words)))
+    teachers = taught(rows, len(corpus.prompts), views, seed, say)
+    asked = drawn(teachers.readings[corpus.asked_of], teachers.vectors, corpus.readings[corpus.taught :])
+    lessons = torch.cat([teachers.readings, asked])
+    table = Table(word_vectors(vocabulary, vectors(vocabulary)), texts.attention(used))
+    student = Student(texts, table.means(texts), torch.from_numpy(signals))
+    shares = _shares(rows, corpus)
+    teach(student, lessons, vectors=teachers.vectors, shares=shares, seed=seed)
     say("student taught")
-    side = teacher.side
-    tune(student, side, taught, rows=rows, seed=seed)
+    side = Side.of(teachers.vectors)
+    made = torch.arange(len(corpus.prompts), len(lessons))
+    tune(student, side, lessons, rows=rows, rehearsed=made, seed=seed)
     student.round_pairs()
     say("student tuned")
     outside = _calibration_rows(pairs, held, rows.names, seed)
     fast = calibrated_sides(rows.names, side.vectors(), student.readings(), pairs, outside)
     weights = student.exported(table, mean, scale)
-    return Made(weights, fast, teacher, vectors_then, rows, outside)
+    return Made(weights, fast, teachers.head, rows, outside)
 
 
-def _texts(
-    pairs: Pairs, used: NDArray[np.int64], seed: int
-) -> tuple[tuple[list[RequestFeatures], list[str]], NDArray[np.int64]]:
-    """Return requests (all prompts, then variants of those used), the variants, and the variants' rows."""
-    tokens = np.zeros(len(pairs.prompts), np.int64)
-    tokens[pairs.prompt_of] = pairs.prompt_tokens
-    per_character = tokens[used].sum() / max(1, sum(len(pairs.prompts[row]) for row in used))
-    made = variants([pairs.prompts[row] for row in used], VARIANTS, seed)
-    requests = [
-        RequestFeatures("", "", int(count), None, prompt)
-        for prompt, count in zip(pairs.prompts, tokens, strict=True)
-    ]
-    requests += [
-        RequestFeatures("", "", max(1, round(len(text) * per_character)), None, text) for text in made
-    ]
-    return (requests, made), np.arange(len(pairs.prompts), len(requests))
+def _shares(rows: Rows, corpus: Corpus) -> torch.Tensor:
+    """Return how often each text is taught: a prompt by the root of its rows, a made text as the mean one."""
+    counts = np.bincount(rows.prompt, minlength=len(corpus.readings))
+    shares = np.sqrt(counts)
+    shares[len(corpus.prompts) :] = shares[counts > 0].mean()
+    return torch.tensor(shares, dtype=torch.float32)
 
 
 def _standard(signals: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

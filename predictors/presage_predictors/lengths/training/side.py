@@ -17,6 +17,15 @@ class Side(nn.Module):  # type: ignore[misc]  # torch is absent where types are 
         self.deviation = nn.Embedding(models, SIDE)
         nn.init.normal_(self.deviation.weight, std=0.1)
 
+    @classmethod
+    def of(cls, vectors: Tensor) -> "Side":
+        """Return a side to be trained on from vectors [models, SIDE]."""
+        side = cls(len(vectors))
+        with torch.no_grad():
+            side.middle.copy_(vectors.mean(0))
+            side.deviation.weight.copy_(vectors - side.middle)
+        return side
+
     def forward(self, model: Tensor) -> Tensor:
         """Return vectors [rows, SIDE] of models by number."""
         deviation = self.deviation(model)

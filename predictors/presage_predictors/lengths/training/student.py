@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 HIDDEN = 256
 TAUGHT_BATCH, TAUGHT_STEPS, TAUGHT_RATE = 256, 2400, 2e-3
 MODELS_A_STEP = 64
-TUNED_BATCH, TUNED_EPOCHS, TUNED_RATE = 4096, 3.0, 1e-3
+REHEARSED_BATCH = 128
+TUNED_BATCH, TUNED_EPOCHS, TUNED_RATE = 4096, 1.0, 1e-3
 TEACHER_WEIGHT = 2.0  # of the teacher's median beside the data, while tuning
 DROPPED, DROPPED_INPUTS = 0.2, 0.1
 DECAY = 0.05
 _SMALL = 0.02
-RARE = 1e-3  # a word as common as this has half the attention of a rare one
+RARE = 0.1  # a word as common as this has half the attention of a rare one; "how" and "list" say much
 
 
 class Texts:
@@ -149,9 +150,7 @@ def teach(student: Student, taught: Tensor, *, vectors: Tensor, shares: Tensor, 
     for _ in range(TAUGHT_STEPS):
         rows = torch.multinomial(shares, TAUGHT_BATCH, replacement=True)
         error = student(rows) - taught[rows]
-        some = vectors[torch.randint(len(vectors), (MODELS_A_STEP,))]
-        medians = error[:, :1] + error[:, 1:RANK] @ some[:, 1:RANK].T
-        total = medians.abs().mean() + (medians**2).mean() / 2 + _SPREAD_WEIGHT * ((error / unit) ** 2).mean()
+        total = _moved(error, vectors) + _SPREAD_WEIGHT * ((error / unit) ** 2).mean()
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -161,8 +160,18 @@ def teach(student: Student, taught: Tensor, *, vectors: Tensor, shares: Tensor, 
 _SPREAD_WEIGHT = 0.05  # of a reading's entries each for itself, spread and shape among them
 
 
-def tune(student: Student, side: Side, taught: Tensor, *, rows: Rows, seed: int) -> None:
-    """Train on the pairs, with the teacher's medians beside the data; the models' vectors move along."""
+def _moved(error: Tensor, vectors: Tensor) -> Tensor:
+    """Return how far errors of readings [texts, READING] move medians of some of the models."""
+    some = vectors[torch.randint(len(vectors), (MODELS_A_STEP,))]
+    medians = error[:, :1] + error[:, 1:RANK] @ some[:, 1:RANK].T
+    return medians.abs().mean() + (medians**2).mean() / 2
+
+
+def tune(student: Student, side: Side, taught: Tensor, *, rows: Rows, rehearsed: Tensor, seed: int) -> None:
+    """Train on the pairs, with the teacher's medians beside the data; the models' vectors move along.
+
+    `rehearsed` are texts without pairs (by number) whose teaching is kept up meanwhile.
+    """
     torch.manual_seed(seed)
     vectors = side.vectors()
     parameters = [*student.parameters(), *side.parameters()]
@@ -177,9 +186,11 @@ def tune(student: Student, side: Side, taught: Tensor, *, rows: Rows, seed: int)
         models = torch.from_numpy(rows.model[batch])
         reading = student(torch.from_numpy(prompts))[torch.from_numpy(place)]
         vector = side(models)
-        error = loss(log_quantiles(reading, vector), rows.log_tokens[batch], rows.log_caps[batch])
+        error = loss(log_quantiles(reading, vector), *rows.targets(batch))
         wanted = middle(taught[torch.from_numpy(rows.prompt[batch])], vectors[models])
         error = error + TEACHER_WEIGHT * (middle(reading, vector) - wanted).abs().mean()
+        again = rehearsed[torch.randint(len(rehearsed), (REHEARSED_BATCH,))]
+        error = error + _moved(student(again) - taught[again], vectors)
         optimizer.zero_grad()
         error.backward()
         nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)

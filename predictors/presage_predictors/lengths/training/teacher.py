@@ -1,4 +1,4 @@
-"""The teacher: a head on frozen sentence vectors, trained together with a vector for each model."""
+"""A teacher: a head on frozen sentence vectors, trained together with a vector for each model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HIDDEN = 256
 BATCH = 4096
-EPOCHS = 6.0
+EPOCHS = 16.0
 RATE = 2e-3
 DROPPED, DROPPED_INPUTS = 0.4, 0.05
 HEAD_DECAY, SIDE_DECAY = 0.3, 0.3
@@ -85,7 +85,7 @@ def train_teacher(
         prompts, place = np.unique(rows.prompt[batch], return_inverse=True)
         reading = head(all_vectors[prompts], all_signals[prompts])[torch.from_numpy(place)]
         vector = side(torch.from_numpy(rows.model[batch]))
-        error = loss(log_quantiles(reading, vector), rows.log_tokens[batch], rows.log_caps[batch])
+        error = loss(log_quantiles(reading, vector), *rows.targets(batch))
         optimizer.zero_grad()
         error.backward()
         nn.utils.clip_grad_norm_([*head.parameters(), *side.parameters()], LARGEST_GRADIENT)

@@ -62,7 +62,7 @@ def tune_soft_prompt(
         signals = torch.from_numpy(np.stack([read(request).signals for request in asked]))
         reading = tower([tower.encoder.pieces(request.prompt) for request in asked], signals)[place]
         vector = vectors[torch.from_numpy(rows.model[picked])]
-        error = loss(log_quantiles(reading, vector), rows.log_tokens[picked], rows.log_caps[picked])
+        error = loss(log_quantiles(reading, vector), *rows.targets(picked))
         optimizer.zero_grad()
         error.backward()
         nn.utils.clip_grad_norm_([tower.soft, *tower.head.parameters()], LARGEST_GRADIENT)
