@@ -173,6 +173,10 @@ class LengthDistribution:
         return cls(WIRE_LEVELS, tuple(float(t) for t in tokens))
 
 
+PRIOR = LengthDistribution(WIRE_LEVELS, (8.0, 16.0, 60.0, 180.0, 400.0, 700.0, 1000.0, 2000.0))
+"""A wide guess about chat answers, for when nothing is known. (Ours.)"""
+
+
 def _interpolated(ordered: Sequence[float], level: float) -> float:
     position = level * (len(ordered) - 1)
     low = int(position)

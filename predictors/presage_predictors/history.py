@@ -12,9 +12,7 @@ from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, RequestFeatures
-
-from presage_predictors.prior import PRIOR
+from presage_policies.lengths import PRIOR, WIRE_LEVELS, LengthDistribution, RequestFeatures
 
 SAMPLES = 200  # the most recent responses of a client that count, and of what is more special
 SHARED_SAMPLES = 2000  # and of all clients together

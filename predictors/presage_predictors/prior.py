@@ -3,9 +3,7 @@
 What the other predictors are compared with: whoever switches prediction off gets this.
 """
 
-from presage_policies.lengths import WIRE_LEVELS, LengthDistribution, RequestFeatures
-
-PRIOR = LengthDistribution(WIRE_LEVELS, (8.0, 16.0, 60.0, 180.0, 400.0, 700.0, 1000.0, 2000.0))
+from presage_policies.lengths import PRIOR, LengthDistribution, RequestFeatures
 
 
 class PriorLengthPredictor:

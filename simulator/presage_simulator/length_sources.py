@@ -7,7 +7,7 @@ read them, the learning one is told those of responses that have ended.
 from dataclasses import dataclass
 
 import numpy as np
-from presage_policies.lengths import WIRE_LEVELS
+from presage_policies.lengths import PRIOR, WIRE_LEVELS
 
 from presage_simulator.systems import Quantiles
 from presage_simulator.workload import Floats, Ints, Workload
@@ -16,7 +16,7 @@ LEVELS = np.array(WIRE_LEVELS)
 NORMAL = np.array([-1.6448536, -1.2815516, -0.6744898, 0.0, 0.6744898, 1.2815516, 1.6448536, 2.3263479])
 CLIENT_SAMPLES, SHARED_SAMPLES = 200, 2000  # these and what follows: as the live history predictor has them
 SHARED_WEIGHT, PRIOR_WEIGHT, STALENESS = 8.0, 4.0, 0.02
-PRIOR = np.array([8.0, 16.0, 60.0, 180.0, 400.0, 700.0, 1000.0, 2000.0])
+USUAL = np.array(PRIOR.tokens)
 GRAIN = 64.0  # means are whole 64ths of a token: sums of them are exact, however they are added
 
 
@@ -102,7 +102,7 @@ class PriorLengths:
 
     def predict(self, first: int, last: int) -> Quantiles:
         """Return the usual quantiles for each request."""
-        return np.tile(PRIOR, (last - first, 1)).astype(np.float32)
+        return np.tile(USUAL, (last - first, 1)).astype(np.float32)
 
     def observe(self, indices: Ints, output_tokens: Ints) -> None:
         """Learn nothing."""
@@ -188,7 +188,7 @@ class HistoryLengths:
         return own.kept
 
     def _blended(self, own: _Recent) -> Floats:
-        tokens = PRIOR
+        tokens = USUAL
         for recent, weight in ((self._shared, PRIOR_WEIGHT), (own, SHARED_WEIGHT)):
             if recent.count > 0:
                 tokens = tokens + recent.count / (recent.count + weight) * (recent.quantiles() - tokens)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from presage_policies.lengths import RequestFeatures
+from presage_policies.lengths import PRIOR, RequestFeatures
 from presage_predictors.history import (
     MOST_CAPS,
     MOST_SERIES,
@@ -16,7 +16,7 @@ from presage_predictors.history import (
     HistoryLengthPredictor,
     RecentLengths,
 )
-from presage_predictors.prior import PRIOR, PriorLengthPredictor
+from presage_predictors.prior import PriorLengthPredictor
 
 
 def request(client: str = "a", max_tokens: int | None = None) -> RequestFeatures:

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from presage_policies.lengths import (
-    WIRE_LEVELS,
+    PRIOR,
     LengthDistribution,
     LengthPredictor,
     RequestFeatures,
@@ -25,8 +25,6 @@ from presage_policies.lengths import (
 from presage_router.metrics import Metrics
 
 _log = structlog.get_logger("presage.router")
-# A wide guess about chat answers, for when nothing is known; in tokens at WIRE_LEVELS (ours).
-PRIOR = LengthDistribution(WIRE_LEVELS, (8, 16, 60, 180, 400, 750, 1000, 1800))
 DEADLINE_SECONDS = 0.02  # a hundred times a prediction's usual time, little of any TTFT
 QUICK_SECONDS = 0.001  # of CPU time; to a thread and back a request loses about as much
 MOST_UNLEARNT = 256  # finished requests that wait to be learnt from; beyond, a busy sidecar learns less
