@@ -48,6 +48,10 @@ bench-overhead: guard ## The sidecar against a direct connection and a Rust rout
 	$(UV) sync --frozen --quiet --group bench
 	$(RUN) python -m benchmarks.overhead
 
+.PHONY: bench-prediction
+bench-prediction: env ## What learned lengths add to TTFT, against no prediction (about 5 minutes)
+	$(RUN) python -m benchmarks.overhead --prediction
+
 .PHONY: bench-simulator
 bench-simulator: env ## Simulated requests a second, against the per-iteration reference; memory of ten million
 	$(RUN) python -m benchmarks.simulator
