@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 uv="${UV:-uv}"
 out=out/evaluation
 jobs="$(nproc)"
-wanted="${ONLY:-engine theory simulator ramp sensitivity preserve preserve-recorded routing niyama scale}"
+wanted="${ONLY:-engine theory simulator ramp sensitivity preserve preserve-recorded prediction routing niyama scale}"
 data="${PRESAGE_SHARED_DATA:-../shared/data}"
 mkdir -p "$out"
 
@@ -49,9 +49,9 @@ for name in $wanted; do
         simulator) step "the simulator's speed" run python -m benchmarks.simulator ;;
         sensitivity) step "the ramp with other capacities" run python -m benchmarks.ramp sensitivity ;;
         niyama) step "scenario niyama" scenario_json niyama ;;
-        ramp | preserve | preserve-recorded | routing | scale) step "scenario $name" scenario "$name" ;;
+        ramp | preserve | preserve-recorded | prediction | routing | scale) step "scenario $name" scenario "$name" ;;
         *)
-            echo "ONLY has '$name': known are engine theory simulator ramp sensitivity preserve preserve-recorded routing niyama scale." >&2
+            echo "ONLY has '$name': known are engine theory simulator ramp sensitivity preserve preserve-recorded prediction routing niyama scale." >&2
             exit 1
             ;;
     esac
