@@ -85,10 +85,19 @@ def test_signals_count_characters(prompt: str) -> None:
         ("an essay of three short paragraphs", 300),
         ("Tell me about words and sentences", 0),
         ("answer 12345678 words", 0),
+        ("an essay of 2,000 words", 2000 * 1.35),
+        ("A 12,500-word story", 12500 * 1.35),
+        ("between 1,500 and 3,000 very good words", 3000 * 1.35),
+        ("see chapters 1, 200 words", 200 * 1.35),
+        ("see chapters 7, 2,000 words", 2000 * 1.35),
+        ("figures 12,34 words", 34 * 1.35),
+        ("answer 1,000,000 words", 0),
+        ("chapter 7, 200,000 words", 0),
+        ("Figures,and words", 0),
     ],
 )
 def test_a_length_asked_for_is_heard(prompt: str, tokens: float) -> None:
-    """A number before a unit of text is a length asked for; a unit alone and absurd numbers are not."""
+    """A number before a unit of text, thousands apart or not, is a length asked for; absurd ones are not."""
     signals = dict(zip(SIGNALS, read(request(prompt)).signals, strict=True))
     assert signals["length asked"] == (tokens > 0)
     if tokens:

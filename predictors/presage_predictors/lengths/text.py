@@ -50,6 +50,7 @@ _LAST_ASCII = 0x7F
 _DIGITS, _CAPITALS, _CODE = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"{}();=<>_"
 _CAPITALS_AMONG = 200  # characters
 _LARGEST_NUMBER = 5  # digits; a longer one counts no words
+_SEPARATOR, _GROUP = b",", 3  # between thousands, and the digits that follow one
 LOG_TOKENS_ASKED = 4.0  # where the signal of the tokens asked for is 0: 55 tokens
 SIGNALS = (
     "prompt tokens", "characters", "tokens a character", "words read", "new lines", "questions", "digits",
@@ -74,10 +75,11 @@ def read(features: RequestFeatures) -> Reading:
         shown = f"{prompt[:HEAD_CHARACTERS]}\n{prompt[-TAIL_CHARACTERS:]}"
     else:
         shown = prompt
-    words = _words(shown.lower().encode("utf-8", "replace"))
+    text = shown.lower().encode("utf-8", "replace")
+    words = _words(text)
     hashes = np.fromiter(map(zlib.crc32, words), dtype=np.uint32, count=len(words))
     pairs = (hashes[:-1] * _PAIR_FACTOR) ^ hashes[1:]
-    signals = _signals(features, shown, words)
+    signals = _signals(features, shown, words, _asked_length(words, text))
     return Reading(_rows(hashes, WORD_ROWS), _rows(pairs * _PAIR_FACTOR, PAIR_ROWS), signals)
 
 
@@ -108,14 +110,16 @@ def _rows(hashes: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
     return (hashes % np.uint32(count)).astype(np.int64)
 
 
-def _signals(features: RequestFeatures, shown: str, words: list[bytes]) -> NDArray[np.float32]:
-    """Return `SIGNALS`, each of the order of one."""
+def _signals(
+    features: RequestFeatures, shown: str, words: list[bytes], asks: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return `SIGNALS`, each of the order of one; `asks` are the tokens and things asked for."""
     characters = len(features.prompt)
     size = max(1, len(shown))
     letters = shown.encode("utf-8", "replace")
     ending = shown.rstrip()[-1:]
     beyond = 0 if shown.isascii() else sum(word[0] > _LAST_ASCII for word in words)
-    asked, counted = _asked_length(words)
+    asked, counted = asks
     return np.array(
         [
             math.log1p(features.prompt_tokens) - 4,
@@ -151,23 +155,40 @@ def _capitals(shown: str) -> int:
     return _count(shown.encode(), _CAPITALS) if shown.isascii() else sum(map(str.isupper, shown))
 
 
-def _asked_length(words: list[bytes]) -> tuple[float, float]:
+def _asked_length(words: list[bytes], text: bytes) -> tuple[float, float]:
     """Return the tokens that the prompt asks for in so many words (0: none), and the number of things."""
     tokens = counted = 0.0
     for place in [place for place, word in enumerate(words) if word in _COUNTABLE]:
         unit = _UNITS.get(words[place])
-        for before in reversed(words[max(0, place - _LOOK_BACK) : place]):
-            number = _number(before)
+        for before in range(place - 1, max(0, place - _LOOK_BACK) - 1, -1):
+            word = _joined(words, before, text)
+            number = _number(word)
             if number:
-                if unit is None:
-                    counted = float(number)
-                else:
-                    tokens = number * unit
+                tokens, counted = (tokens, float(number)) if unit is None else (number * unit, counted)
+            if number or _SEPARATOR in word[1:]:  # one too large is not to be read in parts
                 break
     return tokens, counted
 
 
 def _number(word: bytes) -> int:
-    if word.isdigit():
-        return int(word) if len(word) <= _LARGEST_NUMBER else 0
+    """Return the number that a word or joined digits are, 0 for none or too large a one."""
+    digits = word.replace(_SEPARATOR, b"")
+    if digits.isdigit():
+        return int(digits) if len(digits) <= _LARGEST_NUMBER else 0
     return _NUMBERS.get(word, 0)
+
+
+def _joined(words: list[bytes], place: int, text: bytes) -> bytes:
+    """Return the word at a place; digits, with the groups of thousands before them ("2,000" is three words).
+
+    Words do not tell "2,000 words" from "2, 000 words", so the text must have them joined.
+    """
+    joined = group = words[place]
+    while group.isdigit() and len(group) == _GROUP and place > 1 and words[place - 1] == _SEPARATOR:
+        place -= 2
+        group = words[place]
+        longer = group + _SEPARATOR + joined
+        if not (group.isdigit() and len(group) <= _GROUP and longer in text):
+            break
+        joined = longer
+    return joined
