@@ -1,17 +1,24 @@
 """Training of length predictors: what its parts compute, on data whose truth is known."""
 
 from collections import Counter
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pytest
 from presage_policies.lengths import RequestFeatures
+from presage_predictors.lengths import artefact
+from presage_predictors.lengths.evaluation import kendall_tau
 from presage_predictors.lengths.law import BASE, RANK, READING, SIDE
+from presage_predictors.lengths.pairs import Pairs
+from presage_predictors.lengths.ranking import Ranker
 from presage_predictors.lengths.text import SIGNALS, read
 from presage_predictors.lengths.training.variants import asking
 
 torch = pytest.importorskip("torch", reason="torch is in the extra `train`")
 
+from presage_predictors.lengths.training import ranking  # noqa: E402
 from presage_predictors.lengths.training.asked import PULL, drawn  # noqa: E402 - needs torch
 from presage_predictors.lengths.training.ensemble import Medians, averaged  # noqa: E402
 from presage_predictors.lengths.training.factors import factors_of  # noqa: E402
@@ -105,3 +112,53 @@ def test_medians_go_part_of_the_way_to_what_is_asked() -> None:
 
     wanted = (1 - PULL) * median(readings) + PULL * np.log(200 * 1.35)
     assert median(drawn(readings, vectors, [asking_text])) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_likelihoods_of_all_orders_make_one() -> None:
+    """ListMLE's loss is that of a probability over orders: those of all orders of a list sum to one."""
+    scores = torch.tensor([0.3, -1.2, 0.8, 2.0])
+    total = 0.0
+    for order in permutations(range(4)):
+        tokens = 100 * torch.tensor([order.index(place) for place in range(4)])  # falls along the order
+        total += float(torch.exp(-4 * ranking.list_mle(scores[None], -tokens[None])))
+    assert total == pytest.approx(1, abs=1e-5)
+
+
+def test_a_rank_head_learns_an_order_that_the_regression_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where longer prompts have shorter answers, a head trained on lists orders them so; all else stays."""
+    monkeypatch.setattr(ranking, "STEPS", 150)
+    monkeypatch.setattr(ranking, "RATE", 1e-2)
+    monkeypatch.setattr(ranking, "DECAY", 0.0)
+    shipped = replace(artefact.shipped(), rank=None)
+    prompts = tuple("Explain each of these: " + "sea and land, " * count for count in range(1, 61))
+    numbers = np.arange(60)
+    pairs = Pairs(
+        prompts,
+        numbers,
+        np.full(60, "s"),
+        np.full(60, shipped.sides.names[0]),
+        4 * numbers + 8,
+        1 + 20 * numbers[::-1],
+        np.zeros(60, np.int64),
+    )
+    made = ranking.with_rank_head(shipped, pairs, seed=1)
+    requests = [pairs.features(row) for row in range(60)]
+    truth = pairs.response_tokens.astype(float)
+
+    def tau(of: Any) -> float:
+        return kendall_tau(np.array([Ranker(of).score(request) for request in requests]), truth)
+
+    assert tau(made) > 0.8
+    assert tau(replace(made, rank=shipped.weights.last[:, :RANK])) < 0
+    assert made.weights is shipped.weights
+    assert made.sides is shipped.sides
+    again = ranking.with_rank_head(shipped, pairs, seed=1)
+    assert (again.rank == made.rank).all()
+
+
+def test_pairs_of_strange_models_teach_no_ranks() -> None:
+    """Pairs to models that the weights do not know are refused."""
+    shipped = artefact.shipped()
+    pairs = Pairs(("a",), np.zeros(1, int), *(np.array(["zzz"]),) * 2, *(np.ones(1, int),) * 3)
+    with pytest.raises(ValueError, match="no model"):
+        ranking.with_rank_head(shipped, pairs, seed=1)

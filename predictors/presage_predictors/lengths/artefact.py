@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from presage_predictors import tensors
 from presage_predictors.lengths.fast.network import Weights
-from presage_predictors.lengths.law import READING, SIDE
+from presage_predictors.lengths.law import RANK, READING, SIDE
 from presage_predictors.lengths.sides import Sides
 from presage_predictors.lengths.text import PAIR_ROWS, SIGNALS, WORD_ROWS
 from presage_predictors.tensors import ArtefactError
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from presage_predictors.lengths.fast.network import Singles
+
 FORMAT = "presage-length-1"  # changes with the network's arithmetic or inputs
 _VERSION_LETTERS = 12
 SHIPPED = "weights.safetensors"
+_RANK_HEAD = "rank.layer"
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Artefact:
     """The fast tower's weights, its models' side, and facts about them, all text.
 
     `version` names what was read from a file: the beginning of its SHA-256, the same for the same training.
+    `rank` [hidden + 1, RANK] is the rank head's layer (`ranking.py`), None where none was trained.
     """
 
     weights: Weights
     sides: Sides
     facts: Mapping[str, str]
     version: str = ""
+    rank: Singles | None = None
 
 
 def shipped() -> Artefact:
@@ -59,6 +64,8 @@ def found(path: Path | None) -> Artefact:
 def save(artefact: Artefact, path: Path) -> None:
     """Write an artefact in one step."""
     arrays = {f"weights.{field.name}": getattr(artefact.weights, field.name) for field in fields(Weights)}
+    if artefact.rank is not None:
+        arrays[_RANK_HEAD] = artefact.rank
     facts = {**artefact.facts, "format": FORMAT, **side_facts(artefact.sides)}
     tensors.write(path, arrays | side_arrays(artefact.sides), facts)
 
@@ -81,8 +88,13 @@ def decoded(data: bytes, origin: str) -> Artefact:
     ):
         if found != wanted:
             raise ArtefactError(f"{origin} has {found} {what}: {wanted} are needed")
+    rank = arrays.get(_RANK_HEAD)
+    if rank is not None and rank.shape != (len(weights.last), RANK):
+        raise ArtefactError(
+            f"{origin} has a rank head of shape {rank.shape}: {(len(weights.last), RANK)} fits"
+        )
     told = {k: v for k, v in facts.items() if k not in {"format", "models"}}
-    return Artefact(weights, sides, told, hashlib.sha256(data).hexdigest()[:_VERSION_LETTERS])
+    return Artefact(weights, sides, told, hashlib.sha256(data).hexdigest()[:_VERSION_LETTERS], rank)
 
 
 def side_arrays(sides: Sides) -> dict[str, Any]:

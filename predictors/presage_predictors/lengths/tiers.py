@@ -12,6 +12,7 @@ from presage_predictors.lengths.fast.network import FastTower
 from presage_predictors.lengths.predictor import TextLengthPredictor
 
 TIERS = ("transformer", "fast", "history", "combined")
+RANK = "rank"  # tells an order instead of lengths
 
 
 def fast(weights: Path | None = None, *, online: bool = True) -> TextLengthPredictor:
@@ -39,7 +40,7 @@ def tier(name: str, weights: Path | None = None, *, online: bool = True) -> Leng
         return HistoryLengthPredictor()
     if name == "transformer":
         return _transformer(weights, online=online)
-    raise ValueError(f"--tier is {name!r}: give one of {', '.join(TIERS)}")
+    raise ValueError(f"--tier is {name!r}: give one of {', '.join((*TIERS, RANK))}")
 
 
 def _transformer(weights: Path | None, *, online: bool) -> TextLengthPredictor:

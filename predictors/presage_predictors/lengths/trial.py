@@ -4,12 +4,12 @@ Online learning is tried as a sidecar would meet it: of each group (each model, 
 are served and their lengths observed; the rest is predicted with nothing more learnt. (Ours.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from presage_policies.lengths import LengthPredictor
+from presage_policies.lengths import LengthPredictor, RequestFeatures
 
 from presage_predictors.lengths.evaluation import Predicted, figures, microseconds, predicted
 from presage_predictors.lengths.pairs import Pairs
@@ -61,8 +61,8 @@ def report(
     return {"overall": overall, "by": by} if by else {"overall": overall}
 
 
-def timing(predictor: LengthPredictor, pairs: Pairs, seed: int) -> dict[str, float]:
-    """Time predictions of requests with different prompts, none of them seen before by this predictor."""
+def timing(ask: Callable[[RequestFeatures], object], pairs: Pairs, seed: int) -> dict[str, float]:
+    """Time a fresh predictor's answers to requests with different prompts, so that it saw none before."""
     _, first = np.unique(pairs.prompt_of, return_index=True)
     chosen = np.random.default_rng(seed).permutation(first)[:TIMED]
-    return microseconds(predictor, [pairs.features(int(row)) for row in chosen])
+    return microseconds(ask, [pairs.features(int(row)) for row in chosen])

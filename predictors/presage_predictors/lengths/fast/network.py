@@ -55,6 +55,12 @@ class FastTower:
 
     def forward(self, reading: Reading) -> Vector:
         """Return the network's output for what was read of a prompt."""
+        last = self._weights.last
+        output: Vector = (self.hidden(reading) @ last[:-1] + last[-1]).astype(np.float64)
+        return output
+
+    def hidden(self, reading: Reading) -> Singles:
+        """Return the last layer's inputs [hidden]: what heads of any kind are put on."""
         weights = self._weights
         inputs = np.concatenate(
             [
@@ -63,9 +69,7 @@ class FastTower:
             ]
         )
         hidden = _silu(inputs @ weights.first[:-1] + weights.first[-1])
-        hidden = _silu(hidden @ weights.second[:-1] + weights.second[-1])
-        output: Vector = (hidden @ weights.last[:-1] + weights.last[-1]).astype(np.float64)
-        return output
+        return _silu(hidden @ weights.second[:-1] + weights.second[-1])
 
     def _pooled(self, reading: Reading) -> Singles:
         """Return the words' means over prompt, opening and ending, and the pairs' sum over √n."""

@@ -14,6 +14,7 @@ from presage_predictors.lengths.law import READING
 from presage_predictors.lengths.split import part_of
 from presage_predictors.lengths.training.encoder import Encoder
 from presage_predictors.lengths.training.making import MOST_WORDS_TAKEN, calibrated_sides, make
+from presage_predictors.lengths.training.ranking import with_rank_head
 from presage_predictors.lengths.training.vectors import KeptVectors
 from presage_predictors.lengths.transformer.tower import SOFT_PIECES, SoftPromptTower, save
 from presage_predictors.lengths.transformer.tuning import tune_soft_prompt
@@ -62,7 +63,16 @@ def trained(pairs: Pairs, wanted: Wanted, say: Say) -> Artefact:
         "prompts": str(len(np.unique(pairs.prompt_of))),
         "held_out": str(wanted.hold_out),
     }
-    return Artefact(made.weights, made.sides, facts)
+    fast = with_rank_head(Artefact(made.weights, made.sides, facts), pairs, wanted.seed)
+    say("rank head trained")
+    return fast
+
+
+def ranked(artefact: Artefact, pairs: Pairs, *, hold_out: bool, seed: int) -> Artefact:
+    """Return weights at hand with a rank head trained on pairs, the rest as it was."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    return with_rank_head(artefact, pairs.taken(part_of(pairs, "train")) if hold_out else pairs, seed)
 
 
 def _tuned(pairs: Pairs, encoder: Encoder, made: Made, wanted: Wanted, path: Path) -> None:

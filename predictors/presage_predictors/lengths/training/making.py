@@ -58,7 +58,7 @@ class Made:
 
 def make(pairs: Pairs, vectors: Vectors, vocabulary: Sequence[str], seed: int, say: Say) -> Made:
     """Train on pairs. `vectors` gives an encoder's sentence vectors, `vocabulary` its words."""
-    held = np.array([is_share(prompt, "calibration", CALIBRATION_SHARE) for prompt in pairs.prompts])
+    held = held_prompts(pairs)
     inside = pairs.taken(np.flatnonzero(~held[pairs.prompt_of]))
     rows = Rows.of(inside)
     used = np.unique(rows.prompt)
@@ -89,6 +89,11 @@ def make(pairs: Pairs, vectors: Vectors, vocabulary: Sequence[str], seed: int, s
     fast = calibrated_sides(rows.names, side.vectors(), student.readings(), pairs, outside)
     weights = student.exported(table, mean, scale)
     return Made(weights, fast, teachers.head, rows, outside)
+
+
+def held_prompts(pairs: Pairs) -> NDArray[np.bool_]:
+    """Return which prompts [prompts] serve calibration only."""
+    return np.array([is_share(prompt, "calibration", CALIBRATION_SHARE) for prompt in pairs.prompts])
 
 
 def _shares(rows: Rows, corpus: Corpus) -> torch.Tensor:
