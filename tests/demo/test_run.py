@@ -4,11 +4,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from interruptible import presage_command
 from presage_cli.demo.cluster import Cluster, DemoError
 from presage_cli.demo.plan import Plan
 from presage_cli.demo.run import Files, _start_of, play
@@ -84,9 +84,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """An interrupt in the middle of the demo ends it with 130, its sandbox gone, no process left."""
     if os.geteuid() != 0:
         pytest.skip("a real node needs root")
-    command = [sys.executable, "-c", "from presage_cli.main import app; app()", "demo"]
     with subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")],
+        presage_command("demo", "--out", str(tmp_path / "out")),
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from interruptible import presage_command
 from presage_sandbox.catalogue import CATALOGUE
 from presage_sandbox.layout import Layout, identity_of
 from presage_sandbox.processes import marked
@@ -191,10 +192,8 @@ def test_a_program_that_does_not_start_is_quoted(state: Path, tmp_path: Path) ->
 
 def test_an_interrupted_start_leaves_nothing(state: Path) -> None:
     """Ctrl-C while `up` waits takes everything down again."""
-    command = [sys.executable, "-c", "from presage_cli.main import app; app()", "sandbox", "up"]
-    with subprocess.Popen(
-        [*command, "--state", str(state)], stderr=subprocess.DEVNULL, start_new_session=True
-    ) as starting:
+    command = presage_command("sandbox", "up", "--state", str(state))
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as starting:
         deadline = time.monotonic() + 30
         while len(marked(identity_of(state))) < 2:
             assert time.monotonic() < deadline, "nothing was started"
