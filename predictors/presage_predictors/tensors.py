@@ -40,6 +40,14 @@ def write(path: Path, arrays: Arrays, facts: Mapping[str, str]) -> None:
     Path(file.name).replace(path)
 
 
+def read(path: Path) -> bytes:
+    """Return a file's bytes, for `decoded`. Raises ArtefactError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def encoded(arrays: Arrays, facts: Mapping[str, str]) -> bytes:
     """Return the bytes of a safetensors file; the same arrays and facts give the same bytes."""
     header: dict[str, Any] = {"__metadata__": dict(facts)}

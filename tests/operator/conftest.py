@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from operator_world import chat
 from presage_crds import LLMService
+from presage_operator.endpoints import Endpoints
+from presage_operator.observe import Load, World
+from presage_operator.targets import Target
+from presage_policies.forecasting import TokenSeries
 
 __all__ = ["chat"]  # a fixture that tests here use
 
@@ -39,3 +43,19 @@ def service_object() -> Callable[..., dict[str, Any]]:
 def service(service_object: Callable[..., dict[str, Any]]) -> LLMService:
     """Give a service with every default."""
     return LLMService.from_object(service_object())
+
+
+@pytest.fixture
+def bare_world() -> Callable[[float], World]:
+    """Make what is seen, at a time, of a service with a target and neither pods nor load."""
+
+    def make(now: float) -> World:
+        return World(
+            now=now,
+            target=Target("/scale", 1, "app=chat", "1"),
+            pods=(),
+            endpoints=Endpoints(known=0, ready=0),
+            load=Load(series=TokenSeries.empty(600.0, now)),
+        )
+
+    return make

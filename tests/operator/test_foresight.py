@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from presage_crds import LLMService, LLMServiceStatus
 from presage_operator.brain import Brain, Foretold
-from presage_operator.endpoints import Endpoints
 from presage_operator.foresight import Foresight
 from presage_operator.metrics import Metrics
-from presage_operator.observe import Load, World
+from presage_operator.observe import World
 from presage_operator.profiles import profile_of
 from presage_operator.report import show, status_of
-from presage_operator.targets import Target
 from presage_policies.forecast_record import Accuracy
 from presage_policies.forecasting import Forecast, TokenSeries
 
@@ -55,18 +53,14 @@ def test_forecasts_are_judged_as_their_windows_end(service_object: Callable[...,
     assert accuracy == Accuracy(windows=4, wape=pytest.approx(0.2), coverage90=1.0)
 
 
-def test_the_live_error_is_told(service_object: Callable[..., dict[str, Any]]) -> None:
+def test_the_live_error_is_told(
+    service_object: Callable[..., dict[str, Any]], bare_world: Callable[[float], World]
+) -> None:
     """Status and metrics carry error, coverage, model and age of the forecast in force."""
     service = LLMService.from_object(service_object())
     rows = np.full((2, 2), 10.0)
     forecast = Forecast("Flat", NOW - 30, 600.0, (0.5, 0.9), rows, rows)
-    world = World(
-        now=NOW,
-        target=Target("/scale", 1, "app=chat", "1"),
-        pods=(),
-        endpoints=Endpoints(known=0, ready=0),
-        load=Load(series=TokenSeries.empty(600.0, NOW)),
-    )
+    world = bare_world(NOW)
     foretold = Foretold(forecast, 60.0, Accuracy(windows=12, wape=0.123, coverage90=0.875))
     verdict = Brain().think(service, profile_of(service), world, foretold)
     status = status_of(service, world, verdict, {}, LLMServiceStatus(), scaled_at=None)

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from presage_crds import ConditionType, LLMService
 from presage_operator.brain import Brain, Foretold, uses_weights
-from presage_operator.endpoints import Endpoints
 from presage_operator.findings import findings
 from presage_operator.metrics import Metrics
-from presage_operator.observe import Load, World
+from presage_operator.observe import World
 from presage_operator.profiles import profile_of
-from presage_operator.targets import Target
 from presage_operator.weights import WeightsWatch
-from presage_policies.forecasting import Forecast, TokenSeries
+from presage_policies.forecasting import Forecast
 from presage_predictors.mlstm.artefact import Artefact, save, shipped
 from presage_predictors.mlstm.source import Source
 from structlog.testing import capture_logs
@@ -74,17 +72,13 @@ def test_metrics_follow_a_file_that_comes_and_goes(tmp_path: Path) -> None:
     assert "weights mine serve meanwhile" in str(watch.look())
 
 
-def test_the_condition_says_who_serves_instead(service_object: Callable[..., dict[str, Any]]) -> None:
+def test_the_condition_says_who_serves_instead(
+    service_object: Callable[..., dict[str, Any]], bare_world: Callable[[float], World]
+) -> None:
     """A forecast made with other weights than asked for holds, with a reason and message of its own."""
     service = LLMService.from_object(service_object())
     rows = np.full((2, 2), 10.0)
-    world = World(
-        now=NOW,
-        target=Target("/scale", 1, "app=chat", "1"),
-        pods=(),
-        endpoints=Endpoints(known=0, ready=0),
-        load=Load(series=TokenSeries.empty(600.0, NOW)),
-    )
+    world = bare_world(NOW)
     foretold = Foretold(
         Forecast("mLSTM", NOW - 30, 600.0, (0.5, 0.9), rows, rows), 60.0, weights_trouble="w cannot be read"
     )

@@ -50,10 +50,7 @@ def shipped() -> Artefact:
 
 def load(path: Path) -> Artefact:
     """Read an artefact. Raises ArtefactError when it is missing, damaged or of another format."""
-    try:
-        return decoded(path.read_bytes(), str(path))
-    except OSError as error:
-        raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
+    return decoded(tensors.read(path), str(path))
 
 
 def found(path: Path | None) -> Artefact:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from presage_predictors.lengths.evaluation import kendall_tau, spearman
+from presage_predictors.lengths.trial import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from presage_predictors.lengths.evaluation import Array
     from presage_predictors.lengths.pairs import Pairs
     from presage_predictors.lengths.ranking import Ranker
+    from presage_predictors.lengths.trial import Columns
 
 LEAST_RANKED = 20  # requests of a model, to have a τ of its own
 NO_LENGTHS = ("mae", "median_ape", "within25", "pinball", "coverage90", "width90")
@@ -38,7 +40,7 @@ class Ranked:
     truth: Array
     models: NDArray[np.str_]
 
-    def taken(self, rows: NDArray[np.bool_]) -> Ranked:
+    def taken(self, rows: NDArray[np.int64]) -> Ranked:
         """Return the same of some requests."""
         return Ranked(self.scores[rows], self.medians[rows], self.truth[rows], self.models[rows])
 
@@ -51,16 +53,9 @@ def attempt(ranker: Ranker, fast: LengthPredictor, pairs: Pairs) -> Ranked:
     return Ranked(scores, medians, pairs.response_tokens.astype(float), pairs.models)
 
 
-def report(
-    result: Ranked, columns: Mapping[str, NDArray[np.str_]], timing: Mapping[str, float]
-) -> dict[str, object]:
+def report(result: Ranked, columns: Columns, timing: Mapping[str, float]) -> dict[str, object]:
     """Return figures over all requests, and by each value of each column [requests]."""
-    overall: dict[str, object] = {**figures(result), **timing}
-    by = {
-        name: {str(value): figures(result.taken(values == value)) for value in np.unique(values)}
-        for name, values in columns.items()
-    }
-    return {"overall": overall, "by": by} if by else {"overall": overall}
+    return grouped(lambda rows: figures(result.taken(rows)), len(result.truth), columns, timing)
 
 
 def figures(result: Ranked) -> Figures:

@@ -17,6 +17,7 @@ from presage_predictors.lengths.pairs import Pairs
 TIMED = 2000  # requests whose predictions are timed
 
 Rows = NDArray[np.int64]
+Columns = Mapping[str, NDArray[np.str_]]  # [requests] each
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,22 @@ def attempt(predictor: LengthPredictor, pairs: Pairs, trial: Trial) -> Predicted
 
 
 def report(
-    result: Predicted, trial: Trial, columns: Mapping[str, NDArray[np.str_]], timing: Mapping[str, float]
+    result: Predicted, trial: Trial, columns: Columns, timing: Mapping[str, float]
 ) -> dict[str, object]:
     """Return figures over all scored rows, and by each value of each column."""
-    overall: dict[str, object] = {**figures(result), **timing}
-    by = {}
-    for name, values in columns.items():
-        scored = values[trial.scored]
-        by[name] = {
-            str(value): figures(result.taken(np.flatnonzero(scored == value))) for value in np.unique(scored)
-        }
+    scored = {name: values[trial.scored] for name, values in columns.items()}
+    return grouped(lambda rows: figures(result.taken(rows)), len(trial.scored), scored, timing)
+
+
+def grouped(
+    of: Callable[[Rows], Mapping[str, object]], requests: int, columns: Columns, timing: Mapping[str, float]
+) -> dict[str, object]:
+    """Return the figures `of` all requests, with the timing, and of those with each value of each column."""
+    overall: dict[str, object] = {**of(np.arange(requests)), **timing}
+    by = {
+        name: {str(value): of(np.flatnonzero(values == value)) for value in np.unique(values)}
+        for name, values in columns.items()
+    }
     return {"overall": overall, "by": by} if by else {"overall": overall}
 
 
